@@ -1,0 +1,156 @@
+"""`evaluate`: run a model on cases whose truth is known, and write the report.
+
+A refused case has a row, with its reason; it counts in no measure, and the report says how many
+there were, so that no model can look better by refusing what is hard.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from radloop.cases.table import CaseTable
+from radloop.errors import InputError
+from radloop.evaluation.report import write_report
+from radloop.findings.picture import draw_film
+from radloop.images.write import write_jpeg
+from radloop.inference.engine import Engine, open_engine
+from radloop.inference.pipeline import Item, Result, run_pipeline
+from radloop.inference.predict import PredictOptions
+from radloop.systems.model import Model
+
+Row = dict[str, object]
+_GALLERY = 4
+_DEFAULTS = PredictOptions(pictures=True)
+
+
+def evaluate(
+    model: Model,
+    table: CaseTable,
+    split: str | None,
+    out: Path,
+    options: PredictOptions = _DEFAULTS,
+    progress: Callable[[int, int], None] | None = None,
+) -> Mapping[str, Any]:
+    """Judge `model` on the cases of `split` (None: all) and write the report folder `out`.
+
+    Returns the content of report.json. Raises InputError when the table has no such split.
+    """
+    cases = (table.only(split) if split else table).cases
+    system = model.system
+    items = [Item(case.case_id, case.patient_id, case.image, case) for case in cases]
+    engine = open_engine(model, options.engine, options.device, options.batch, options.workers)
+
+    def finish(result: Result) -> Row:
+        row: Row = {
+            "case_id": result.item.case_id,
+            "patient_id": result.item.patient_id,
+            "verdict": result.verdict.status,
+            "code": result.verdict.code,
+        }
+        read, case = result.interpretation, result.item.case
+        if read is None or result.image is None or case is None or result.verdict.refused:
+            return row
+        return row | system.judge(case, result.image, read)
+
+    rows: list[Row] = []
+    settings = {"members": options.members}
+    for row in run_pipeline(
+        model, engine, items, finish, workers=options.workers, settings=settings
+    ):
+        rows.append(row)
+        if progress is not None:
+            progress(len(rows), len(items))
+    by_case = {item.case_id: item for item in items}
+    galleries = _galleries(model, engine, rows, by_case, out, settings) if options.pictures else {}
+    judged = [_with_columns(row, system.measures) for row in rows]
+    measured = {column for row in rows for column, value in row.items() if _is_number(value)}
+    return write_report(
+        out,
+        system=system.name,
+        model={"name": model.name, "version": model.version, "sha256": model.sha256},
+        rows=judged,
+        measures=[m for m in system.measures if measured.issuperset(m.columns)],
+        figures=[f for f in system.figures if measured.issuperset(_figure_columns(f))],
+        operating_point=system.operating_point,
+        verdicts=Counter(str(row["verdict"]) for row in rows),
+        galleries=galleries,
+        notes=_notes(rows, split, table),
+    )
+
+
+def _with_columns(row: Row, measures: Sequence[Any]) -> Row:
+    """The row with every column a measure asks for; unknown is NaN."""
+    columns = {column for measure in measures for column in measure.columns}
+    return {**row, **{c: row.get(c, float("nan")) for c in sorted(columns)}}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float) and not np.isnan(value)
+
+
+def _figure_columns(figure: Any) -> list[str]:
+    names = ("measured", "reference", "score", "truth")
+    single = [getattr(figure, name) for name in names if hasattr(figure, name)]
+    return [*single, *getattr(figure, "columns", ())]
+
+
+def _notes(rows: Sequence[Row], split: str | None, table: CaseTable) -> list[str]:
+    notes = [f"Cases: {table.path.name}" + (f", split '{split}'." if split else ".")]
+    codes = Counter(str(row["code"]) for row in rows if row["verdict"] == "refused")
+    if codes:
+        reasons = ", ".join(f"{code} ({n})" for code, n in codes.most_common())
+        notes.append(f"Refused cases count in no measure: {reasons}.")
+    return notes
+
+
+def _galleries(
+    model: Model,
+    engine: Engine,
+    rows: Sequence[Row],
+    items: Mapping[str, Item],
+    out: Path,
+    settings: Mapping[str, Any],
+) -> dict[str, list[Path]]:
+    """Pictures of the best, median and worst cases by the system's ranking column."""
+    column = model.system.ranked_by
+    ranked = sorted(
+        (row for row in rows if _is_number(row.get(column))),
+        key=lambda row: float(row[column]),  # type: ignore[arg-type]
+    )
+    if not column or not ranked:
+        return {}
+    middle = max(0, len(ranked) // 2 - _GALLERY // 2)
+    chosen = {
+        "Worst": ranked[:_GALLERY],
+        "Median": ranked[middle : middle + _GALLERY],
+        "Best": ranked[::-1][:_GALLERY],
+    }
+
+    def draw(result: Result) -> Path:
+        read, image = result.interpretation, result.image
+        if read is None or image is None or read.labels is None:
+            raise InputError(f"Case '{result.item.case_id}' changed during the evaluation.")
+        found = {s: read.labels == k for k, s in enumerate(model.system.structures, start=1)}
+        row = next(r for r in ranked if r["case_id"] == result.item.case_id)
+        path = Path("pictures", f"{len(seen):02d}.jpg")
+        seen.append(path)
+        title = f"{column.replace('_', ' ')} {float(row[column]):.3f}"  # type: ignore[arg-type]
+        write_jpeg(
+            out / path,
+            draw_film(image.as_uint8(), found, read.lines, title=title, caption=read.caption),
+        )
+        return path
+
+    seen: list[Path] = []
+    galleries = {}
+    for title, group in chosen.items():
+        films = [items[str(row["case_id"])] for row in group]
+        galleries[f"{title} by {column.replace('_', ' ')}"] = list(
+            run_pipeline(model, engine, films, draw, workers=1, settings=settings)
+        )
+    return galleries

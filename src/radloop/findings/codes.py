@@ -1,0 +1,58 @@
+"""The one reviewed table of codes, keyed by our own finding name.
+
+Where no standard code was confirmed by its name *and* its meaning, the concept has a private code
+in our own scheme, `99RADLOOP`: a receiver may not know it, but can never take it for something
+else. Each row says what was looked at, so that a review can repeat it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from radloop.errors import InputError
+from radloop.findings.finding import Code
+
+PRIVATE_SCHEME = "99RADLOOP"
+_VALUE_LENGTH, _MEANING_LENGTH = 16, 64  # DICOM PS3.5: VR SH of Code Value, LO of Code Meaning
+
+
+@dataclass(frozen=True)
+class CodeRow:
+    """A code and where it was confirmed."""
+
+    code: Code
+    confirmed: str
+
+
+def private_code(value: str, meaning: str) -> Code:
+    """A code in our own scheme; `value` at most 16 characters, `meaning` at most 64 (DICOM)."""
+    if not 0 < len(value) <= _VALUE_LENGTH or not 0 < len(meaning) <= _MEANING_LENGTH:
+        raise ValueError(
+            f"a code value has 1 to {_VALUE_LENGTH} characters and its meaning 1 to"
+            f" {_MEANING_LENGTH}, not {value!r}, {meaning!r}"
+        )
+    return Code(value, PRIVATE_SCHEME, meaning)
+
+
+TABLE: dict[str, CodeRow] = {
+    "cardiomegaly": CodeRow(
+        private_code("CARDIOMEGALY", "Cardiomegaly"),
+        "Private: SCT 287272002 is in pydicom 3.0.2's dictionary (CID 12248, 12249) both as"
+        " 'Cardiomegaly' and as 'Enlarged septal foramen of heart', so it may mean another thing.",
+    ),
+    "cardiothoracic_ratio": CodeRow(
+        private_code("CTR", "Cardiothoracic ratio of widest transverse diameters"),
+        "Private: LOINC 59076-0 and 59074-5 (pydicom 3.0.2, CID 12279) are the ratios of areas and"
+        " of circumferences; no code of the ratio of diameters was found.",
+    ),
+}
+
+
+def code(name: str) -> Code:
+    """The reviewed code of a finding or measurement name."""
+    if name not in TABLE:
+        raise InputError(
+            f"There is no reviewed code for '{name}'.",
+            "Add a row to radloop/findings/codes.py, or state one with private_code().",
+        )
+    return TABLE[name].code
