@@ -1,0 +1,162 @@
+"""Engines: run a deployed network on prepared films, uint8 `(n, 1, y, x)`, from several threads.
+
+`openvino` (the default on a processor) computes in float32 unless told otherwise: left alone,
+OpenVINO picks bfloat16 by itself on some processors. `torch` is the fallback, and the way to CUDA.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from radloop.errors import InputError
+from radloop.systems.model import Model
+
+Array = npt.NDArray[Any]
+
+
+class Engine(Protocol):
+    """What runs a network. `batch`: films a call; fewer are padded where the engine needs it."""
+
+    name: str
+    batch: int
+
+    def run(self, films: npt.NDArray[np.uint8]) -> Array:
+        """films `(n, 1, y, x)` with `n <= batch`; the deployed network's output, `(n, ...)`."""
+        ...
+
+
+def open_engine(
+    model: Model, engine: str = "auto", device: str = "auto", batch: int | None = None,
+    threads: int | None = None,
+) -> Engine:  # fmt: skip
+    """The engine for a model.
+
+    engine: "openvino", "torch" or "auto" (torch for CUDA, OpenVINO otherwise). device: "cpu",
+    "cuda" or "auto". threads: processor threads, all by default. Raises InputError for an unknown
+    name or a device that is not there.
+    """
+    if engine not in ("auto", "openvino", "torch"):
+        raise InputError(f"There is no engine '{engine}'.", "Known: auto, openvino, torch.")
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"There is no device '{device}'.", "Known: auto, cpu, cuda.")
+    threads = threads or os.cpu_count() or 1
+    cuda = device == "cuda" or (device == "auto" and _cuda_driver())
+    if cuda and engine != "openvino":
+        return TorchEngine(model, "cuda", batch or 16, threads)
+    if engine == "torch":
+        return TorchEngine(model, "cpu", batch or 4, threads)
+    return OpenVinoEngine(model, batch or 1, threads)
+
+
+def _cuda_driver() -> bool:
+    """Whether it is worth importing torch to ask for CUDA."""
+    if not Path("/proc/driver/nvidia/version").exists() and os.name == "posix":
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+class TorchEngine:
+    """PyTorch in float32."""
+
+    name = "torch"
+
+    def __init__(self, model: Model, device: str, batch: int, threads: int) -> None:
+        import torch
+
+        if device == "cuda" and not torch.cuda.is_available():
+            raise InputError("No CUDA device was found.", "Use --device cpu, or auto.")
+        self._torch = torch
+        self.device, self.batch = device, batch
+        torch.set_num_threads(threads)
+        self._network = model.system.deploy(model.network()).eval().to(device)
+        self._lock = threading.Lock()
+
+    def run(self, films: npt.NDArray[np.uint8]) -> Array:
+        with self._lock, self._torch.inference_mode():
+            moved = self._torch.from_numpy(films).to(self.device)
+            output: Array = self._network(moved).cpu().numpy()
+        return output
+
+
+class OpenVinoEngine:
+    """OpenVINO on the processor, one stream a thread, in float32.
+
+    The converted network is kept in the user's cache folder under the hash of its weights, so that
+    later runs need not import torch.
+    """
+
+    name = "openvino"
+
+    def __init__(self, model: Model, batch: int, threads: int, precision: str = "f32") -> None:
+        import openvino
+
+        self.batch = batch
+        converted = openvino_network(model)
+        converted.reshape([batch, 1, model.size, model.size])
+        self._compiled = openvino.Core().compile_model(
+            converted,
+            "CPU",
+            {
+                "INFERENCE_PRECISION_HINT": precision,
+                "NUM_STREAMS": str(threads),
+                "INFERENCE_NUM_THREADS": str(threads),
+            },
+        )
+        self._local = threading.local()
+
+    def run(self, films: npt.NDArray[np.uint8]) -> Array:
+        if not hasattr(self._local, "request"):  # one request a thread: none waits for another
+            self._local.request = self._compiled.create_infer_request()
+        count = len(films)
+        if count < self.batch:
+            films = np.concatenate([films, np.repeat(films[-1:], self.batch - count, axis=0)])
+        output: Array = self._local.request.infer([films], share_inputs=True)[0]
+        return output[:count].copy()
+
+
+def openvino_network(model: Model) -> Any:
+    """The model's deployed network as an OpenVINO model, from the cache where possible."""
+    import openvino
+
+    from radloop.systems.model import file_sha256
+
+    cached = _cache_folder() / f"{model.sha256[:32]}-{openvino.__version__.split('-')[0]}.xml"
+    intact = file_sha256(model.folder / "weights.safetensors") == model.sha256
+    if intact and cached.is_file() and cached.with_suffix(".bin").is_file():
+        return openvino.Core().read_model(cached)
+    converted = _convert(model)
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        # The .xml is renamed last: it is what makes an entry.
+        own = cached.with_name(f"{os.getpid()}-{cached.name}")
+        openvino.save_model(converted, own, compress_to_fp16=False)
+        own.with_suffix(".bin").replace(cached.with_suffix(".bin"))
+        own.replace(cached)
+    except OSError:
+        pass  # no cache is no harm: the next run converts again
+    return converted
+
+
+def _convert(model: Model) -> Any:
+    import openvino
+    import torch
+
+    network = model.system.deploy(model.network()).eval()
+    example = torch.zeros(1, 1, model.size, model.size, dtype=torch.uint8)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's, on the tracing that OpenVINO asks of it
+        return openvino.convert_model(network, example_input=example)
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "radloop" / "openvino"

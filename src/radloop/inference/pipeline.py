@@ -1,0 +1,123 @@
+"""The pipeline: read, prepare, run, interpret and finish many films, in order, in bounded memory.
+
+Each worker thread takes a small chunk of films through all stages; while one decodes or writes,
+another computes. At most `workers + 2` chunks are under way, however long the list is.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from radloop.cases.case import Case
+from radloop.images.image import Image
+from radloop.images.read import read_radiograph
+from radloop.images.verdict import Verdict
+from radloop.inference.engine import Array, Engine
+from radloop.systems.base import Interpretation
+from radloop.systems.model import Model
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One film to read. `case` is set when it comes from a case table."""
+
+    case_id: str
+    patient_id: str
+    path: Path
+    case: Case | None = None
+
+
+@dataclass
+class Result:
+    """What came of one item. `image` and `interpretation` are None for an unreadable film."""
+
+    item: Item
+    verdict: Verdict
+    image: Image | None = None
+    interpretation: Interpretation | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def run_pipeline(
+    model: Model,
+    engine: Engine,
+    items: Iterable[Item],
+    finish: Callable[[Result], T],
+    *,
+    workers: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Iterator[T]:
+    """Yield `finish(result)` for every item, in order; `finish` runs in the worker threads.
+
+    settings: changes to the model's stored settings (for instance `{"members": 5}`).
+    """
+    import cv2
+
+    cv2.setNumThreads(1)  # the workers are the parallelism
+    workers = workers or os.cpu_count() or 1
+    merged = {**model.settings, **(settings or {})}
+
+    def work(chunk: Sequence[Item]) -> list[T]:
+        return [finish(result) for result in _chunk(model, engine, chunk, merged)]
+
+    waiting = iter(items)
+    under_way: deque[Future[list[T]]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="radloop") as pool:
+        try:
+            while True:
+                while len(under_way) < workers + 2:
+                    chunk = list(islice(waiting, engine.batch))
+                    if not chunk:
+                        break
+                    under_way.append(pool.submit(work, chunk))
+                if not under_way:
+                    return
+                yield from under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
+
+
+def _chunk(
+    model: Model, engine: Engine, chunk: Sequence[Item], settings: Mapping[str, Any]
+) -> Iterator[Result]:
+    results, films = [], []
+    for item in chunk:
+        start = time.perf_counter()
+        reading = read_radiograph(item.path)
+        result = Result(item, reading.verdict, reading.image)
+        if reading.image is not None:
+            films.append(model.system.prepare(reading.image, model.size))
+        result.seconds["read"] = time.perf_counter() - start
+        results.append(result)
+    start = time.perf_counter()
+    outputs = iter(engine.run(np.stack(films)[:, None]) if films else ())
+    network = (time.perf_counter() - start) / max(1, len(films))
+
+    def look(film: Array) -> Array:
+        output: Array = engine.run(film[None, None])[0]
+        return output
+
+    for result in results:
+        start = time.perf_counter()
+        if result.image is not None:
+            result.interpretation = model.system.interpret(
+                result.image, next(outputs), settings, look
+            )
+            result.verdict = result.verdict.merge(result.interpretation.verdict)
+            result.seconds["network"] = network
+        after = time.perf_counter() - start
+        result.seconds["total"] = result.seconds["read"] + result.seconds.get("network", 0) + after
+        yield result

@@ -1,0 +1,1 @@
+"""What frontal chest films have in common: cleaned masks, the cardiothoracic ratio, its gate."""

@@ -1,0 +1,88 @@
+"""The data of a training: prepared films and targets in memory, seeded film by film."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision import tv_tensors
+
+Target = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A prepared film, uint8 `(y, x)`, and its target: a label map of that shape, or a number."""
+
+    film: npt.NDArray[np.uint8]
+    target: Target
+
+
+class Films(Dataset[tuple[Tensor, Tensor]]):
+    """Films and targets, augmented if a transform is given.
+
+    Item: input float32 `(1, y, x)` in 0..255 and target int64 `(y, x)`. Every item is drawn under
+    its own seed, made of the training's seed, the epoch and the index, so that the order of
+    workers, or an interruption, changes nothing.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        transform: Callable[[Any, Any], tuple[Any, Any]] | None,
+        seed: int = 0,
+    ) -> None:
+        self.samples = samples
+        self.transform = transform
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        sample = self.samples[index]
+        film = torch.tensor(sample.film)[None].float()
+        target = torch.tensor(sample.target)
+        if self.transform is None:
+            return film, target.long()
+        # A target that is no label map stays where it is; only the film is moved.
+        target_map = tv_tensors.Mask(target[None].to(torch.uint8)) if target.ndim == 2 else None
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(hash((self.seed, self.epoch, index)) % (2**63))
+            image = tv_tensors.Image(film / 255.0)
+            moved, moved_target = self.transform(image, target_map)
+        film = moved.as_subclass(Tensor) * 255.0
+        if moved_target is not None:
+            target = moved_target.as_subclass(Tensor)[0]
+        return film, target.long()
+
+
+class EpochSampler(torch.utils.data.Sampler[int]):
+    """A shuffle of `films` that is a function of the seed and the epoch alone.
+
+    Lightning calls `set_epoch` before it asks for the order, also after a resume; the films are
+    told then, before the first of them is drawn.
+    """
+
+    def __init__(self, films: Films, seed: int) -> None:
+        self.films = films
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.films)
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch whose order and films come next."""
+        self.epoch = self.films.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(hash((self.seed, self.epoch)) % (2**63))
+        return iter(torch.randperm(len(self.films), generator=generator).tolist())

@@ -1,0 +1,102 @@
+"""Transfer learning: pre-trained weights into a network, and freezing its first layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from radloop.errors import InputError, MissingDownloadError
+
+
+def load_weights(network: nn.Module, weights: str) -> list[str]:
+    """Load `weights` into `network`: "none", "imagenet" (encoders of smp networks), or a file.
+
+    From a file (safetensors, or a PyTorch state dict read without unpickling code) every tensor
+    whose name and shape agree is taken; the names of those that were not are returned, so that a
+    new head starts from random numbers. Raises InputError when nothing agrees or the file cannot
+    be read, and MissingDownloadError when ImageNet weights cannot be fetched.
+    """
+    if weights == "none":
+        return []
+    own = network.state_dict()
+    given = _imagenet(network) if weights == "imagenet" else _read(Path(weights))
+    taken = {k: v for k, v in given.items() if k in own and v.shape == own[k].shape}
+    if not any(own[k].ndim > 1 for k in taken):
+        raise InputError(
+            f"No weights in '{Path(weights).name}' fit this network.",
+            "Give weights of the same architecture, or --weights none.",
+        )
+    network.load_state_dict(taken, strict=False)
+    return sorted(set(own) - set(taken))
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if path.is_dir():
+        path = path / "weights.safetensors"
+    if not path.is_file():
+        raise InputError(f"There is no weights file '{path.name}'.", "Check the path.")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise InputError(
+            f"The weights in '{path.name}' cannot be read: {type(error).__name__}.",
+            "Give a .safetensors file or a PyTorch state dict.",
+        ) from error
+    state = state.get("state_dict", state) if isinstance(state, dict) else {}
+    return {k: v for k, v in state.items() if isinstance(v, Tensor)}
+
+
+def _imagenet(network: nn.Module) -> dict[str, Tensor]:
+    """ImageNet weights of an smp network's encoder, through the library's own loader."""
+    inner = getattr(network, "network", network)
+    encoder = getattr(inner, "encoder", None)
+    name = getattr(inner, "name", "")
+    if encoder is None or not hasattr(encoder, "set_in_channels"):
+        raise InputError(
+            "This network has no encoder with ImageNet weights.",
+            "Use a network 'smp:<architecture>:<encoder>', or --weights FILE.",
+        )
+    import segmentation_models_pytorch as smp
+
+    encoder_name = name.split("-", 1)[1] if "-" in name else name
+    try:
+        loaded = smp.encoders.get_encoder(
+            encoder_name, in_channels=1, depth=len(encoder.out_channels) - 1, weights="imagenet"
+        )
+    except Exception as error:
+        raise MissingDownloadError(
+            f"The ImageNet weights of '{encoder_name}' could not be fetched"
+            f" ({type(error).__name__}).",
+            "Connect this machine, or give a downloaded file with --weights FILE.",
+        ) from error
+    prefix = "network.encoder." if inner is not network else "encoder."
+    return {prefix + k: v for k, v in loaded.state_dict().items()}
+
+
+def freeze_first(network: nn.Module, layers: int) -> list[str]:
+    """Freeze the first `layers` convolutions and linear layers, with all that comes before the
+    next one (their normalisations too); returns the frozen modules' names.
+
+    Order is that of definition, which for the networks here is that of the data.
+    """
+    if layers < 0:
+        raise InputError("--freeze takes a number of layers, 0 or more.")
+    weighted = (nn.modules.conv._ConvNd, nn.Linear)
+    seen, frozen = 0, []
+    for name, module in network.named_modules():
+        if next(module.children(), None) is not None:
+            continue
+        seen += isinstance(module, weighted)
+        if seen > layers:
+            break
+        if layers and next(module.parameters(), None) is not None:
+            frozen.append(name)
+            for parameter in module.parameters():
+                parameter.requires_grad_(False)
+    return frozen

@@ -1,0 +1,55 @@
+"""Transfer learning: what fits is taken, what does not is named."""
+
+import pytest
+import torch
+from torch import nn
+
+from radloop.errors import InputError, MissingDownloadError
+from radloop.networks.fc_densenet import fc_densenet56
+from radloop.networks.registry import Standardised, build_segmentation
+from radloop.training.weights import freeze_first, load_weights
+
+
+def test_weights_are_taken_where_name_and_shape_agree(tmp_path):
+    source, target = fc_densenet56(1, 4), fc_densenet56(1, 2)
+    torch.save(source.state_dict(), tmp_path / "w.pt")
+    fresh = load_weights(target, str(tmp_path / "w.pt"))
+    assert fresh == ["head.bias", "head.weight"]
+    assert torch.equal(target.first.weight, source.first.weight)
+
+
+def test_weights_that_do_not_fit_or_cannot_be_read_are_errors(tmp_path):
+    torch.save({"a": torch.zeros(3, 3)}, tmp_path / "other.pt")
+    (tmp_path / "broken.pt").write_bytes(b"not weights")
+    network = fc_densenet56(1, 4)
+    with pytest.raises(InputError, match="fit this network"):
+        load_weights(network, str(tmp_path / "other.pt"))
+    with pytest.raises(InputError, match="cannot be read"):
+        load_weights(network, str(tmp_path / "broken.pt"))
+    with pytest.raises(InputError, match="no weights file"):
+        load_weights(network, str(tmp_path / "absent.pt"))
+    with pytest.raises(InputError, match="no encoder"):
+        load_weights(network, "imagenet")
+
+
+def test_imagenet_weights_without_a_network_connection_are_one_sentence(monkeypatch):
+    import segmentation_models_pytorch as smp
+
+    def offline(*args, **kwargs):
+        raise OSError("no route to host")
+
+    network = Standardised(build_segmentation("smp:unet:resnet18", 1, 4, {}))
+    monkeypatch.setattr(smp.encoders, "get_encoder", offline)
+    with pytest.raises(MissingDownloadError, match="--weights FILE"):
+        load_weights(network, "imagenet")
+
+
+def test_freezing_stops_before_the_next_weighted_layer():
+    network = nn.Sequential(
+        nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Conv2d(2, 2, 3), nn.BatchNorm2d(2)
+    )
+    assert freeze_first(network, 1) == ["0", "1"]
+    assert [p.requires_grad for p in network.parameters()] == [False] * 4 + [True] * 4
+    assert freeze_first(nn.Sequential(nn.Conv2d(1, 2, 3)), 0) == []
+    with pytest.raises(InputError):
+        freeze_first(network, -1)
