@@ -1,0 +1,66 @@
+"""`radloop`: the command line. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import sys
+from io import TextIOWrapper
+from typing import Annotated
+
+import typer
+
+import radloop
+from radloop.cli import cases, judging, models, reading
+from radloop.cli.console import Commands
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # their frames show local values: nothing private may leak
+    help="Machine learning on medical images: from study to finding, and to the next, better model."
+    "\n\nResearch software, not a medical device.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"radloop {radloop.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+app.command()(models.systems)
+app.add_typer(cases.importers, name="import")
+app.command()(cases.split)
+app.command()(cases.check)
+app.command()(models.train)
+app.command()(judging.evaluate)
+app.command()(reading.predict)
+app.command()(judging.compare)
+app.command()(reading.worklist)
+app.command()(models.export)
+app.add_typer(models.model, name="model")
+app.command()(reading.demo)
+
+
+def main() -> None:
+    """The entry point of the `radloop` program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a file's name may not be printable here
+    app(prog_name="radloop")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""`radloop systems`, `train`, `export` and `model show`: what there is, and how more is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from radloop.cli.console import (
+    Cases,
+    Device,
+    Json,
+    Quiet,
+    message,
+    on_interrupt,
+    result,
+    result_json,
+    result_table,
+)
+from radloop.errors import InputError
+
+model = typer.Typer(no_args_is_help=True, help="Look at a model.")
+
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A model folder, or the name of a shipped one.")
+]
+
+
+def systems(as_json: Json = False, quiet: Quiet = False) -> None:
+    """List the clinical systems, their presets, and the models that ship."""
+    from radloop.systems.model import load_model, shipped_models
+    from radloop.systems.registry import get_system, system_names
+
+    found = [get_system(name) for name in system_names()]
+    models: dict[str, list[str]] = {system.name: [] for system in found}
+    for shipped in map(load_model, shipped_models()):
+        models[shipped.system.name].append(shipped.name)
+    if as_json:
+        result_json(
+            [
+                {
+                    "name": system.name,
+                    "title": system.title,
+                    "question": system.question,
+                    "presets": {
+                        name: {"network": preset.network, "summary": preset.summary}
+                        for name, preset in system.presets.items()
+                    },
+                    "models": models[system.name],
+                }
+                for system in found
+            ]
+        )
+        return
+
+    from rich.table import Table
+
+    table = Table("system", "question", "presets", "shipped models", show_lines=True)
+    for system in found:
+        presets = [f"{name}: {preset.summary}" for name, preset in system.presets.items()]
+        table.add_row(
+            system.name, system.question, "\n".join(presets), "\n".join(models[system.name])
+        )
+    result_table(table)
+
+
+def train(
+    system: Annotated[
+        str, typer.Argument(metavar="SYSTEM", help="The clinical system; see `radloop systems`.")
+    ],
+    cases: Cases,
+    out: Annotated[Path, typer.Option(help="The model folder to write.", metavar="MODEL")],
+    preset: Annotated[str, typer.Option(help="A named recipe of the system.")] = "strong",
+    network: Annotated[
+        str | None, typer.Option(metavar="N", help="Another network than the preset's.")
+    ] = None,
+    weights: Annotated[
+        str,
+        typer.Option(metavar="FILE|imagenet|coco|none", help="What the network starts from."),
+    ] = "none",
+    freeze: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Keep the first N stages as they start.")
+    ] = 0,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, metavar="M", help="Stop after M minutes.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, metavar="E", help="Stop after E epochs.")
+    ] = None,
+    fold: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="K", help="Validate on split foldK, train on the others."),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="S", help="Same seed, same training.")] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an interrupted training stopped.")
+    ] = False,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Train a model of a system on a case table that has splits."""
+    if minutes is not None and epochs is not None:
+        raise InputError("Both --minutes and --epochs are given.", "Give one of them.")
+    from radloop.cases.table import read_cases
+    from radloop.systems.fit import TrainOptions, fit
+    from radloop.systems.registry import get_system
+
+    options = TrainOptions(
+        preset=preset,
+        network=network,
+        weights=weights,
+        freeze=freeze,
+        minutes=minutes,
+        epochs=epochs,
+        seed=seed,
+        fold=fold,
+        resume=resume,
+        device=device,
+        quiet=quiet,
+    )
+    with on_interrupt(f"Go on with the same command and --resume; {out} keeps the last state."):
+        report = fit(get_system(system), read_cases(cases), out, options)
+    if as_json:
+        result_json(
+            {
+                "model": str(out),
+                "validation_score": report.best_score,
+                "epochs": report.epochs,
+                "minutes": report.minutes,
+                "skipped": dict(report.skipped),
+            }
+        )
+    else:
+        result(f"the model is in {out}; validation score {report.best_score:.4f}")
+
+
+def export(
+    model: ModelArgument,
+    format: Annotated[str, typer.Option("--format", help="onnx or openvino.")],
+    out: Annotated[Path, typer.Option(help="The folder to write to.", metavar="DIR")],
+    quiet: Quiet = False,
+) -> None:
+    """Write the network of a model for another runtime."""
+    if format not in ("onnx", "openvino"):
+        raise InputError(f"There is no format '{format}'.", "Choose onnx or openvino.")
+    from radloop.inference.export import export_model
+    from radloop.systems.model import load_model
+
+    result(str(export_model(load_model(model), format, out)))
+    message("model.json beside it says what goes in and what comes out", quiet)
+
+
+@model.command("show")
+def show(model: ModelArgument, as_json: Json = False, quiet: Quiet = False) -> None:
+    """Print the card: trained on what, how good where, fit and unfit for what."""
+    from radloop.systems.model import load_model
+
+    loaded = load_model(model)
+    if as_json:
+        result_json(dict(loaded.info))
+    else:
+        result(loaded.card())
