@@ -46,7 +46,8 @@ def open_engine(
         raise InputError(f"There is no engine '{engine}'.", "Known: auto, openvino, torch.")
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"There is no device '{device}'.", "Known: auto, cpu, cuda.")
-    threads = threads or os.cpu_count() or 1
+    cores = os.cpu_count() or 1
+    threads = min(threads or cores, cores)
     cuda = device == "cuda" or (device == "auto" and _cuda_driver())
     if cuda and engine != "openvino":
         return TorchEngine(model, "cuda", batch or 16, threads)

@@ -213,10 +213,11 @@ class Cardiomegaly(System):
             film = self.prepare(image, output.shape[-1])
             output, ratio, spread = ensemble_ratio(film, output, members, look)
             width = float(settings.get("ensemble_interval", 0.0)) * (spread + gate.FLOOR)
+            cleaned = clean(output)
         else:
-            ratio = measure(clean(output))
+            cleaned = clean(output)
+            ratio = measure(cleaned)
             width = float(settings.get("interval", 0.0)) * (ratio.blur + gate.FLOOR)
-        cleaned = clean(output)
         verdict = self._verdict(image, cleaned, ratio, settings, look)
         if verdict.refused:
             return Interpretation(verdict, labels=None, values=_values(ratio, width))

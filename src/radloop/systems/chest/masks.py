@@ -45,7 +45,9 @@ def clean(maps: Maps) -> Maps:
     labels = label_map(maps)
     cleaned = np.zeros_like(maps)
     for k in range(3):
-        mask = (labels == k + 1).astype(np.uint8)
+        whole = (labels == k + 1).astype(np.uint8)
+        box = _box(whole)  # most of a film is background: work on the part around the structure
+        mask = np.ascontiguousarray(whole[box])
         count, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
         if count < 2:
             continue
@@ -54,8 +56,18 @@ def clean(maps: Maps) -> Maps:
         rest = mask & (kept ^ 1)
         filled = _fill(kept)
         halo = cv2.dilate(filled, _HALO) & (rest ^ 1)
-        cleaned[k] = np.where(filled > kept, np.uint8(255), maps[k] * halo)
+        cleaned[k][box] = np.where(filled > kept, np.uint8(255), maps[k][box] * halo)
     return cleaned
+
+
+def _box(mask: npt.NDArray[np.uint8]) -> tuple[slice, slice]:
+    """The box around a mask, with room for its halo."""
+    x, y, width, height = cv2.boundingRect(mask)
+    margin = len(_HALO) // 2
+    return (
+        slice(max(0, y - margin), y + height + margin),
+        slice(max(0, x - margin), x + width + margin),
+    )
 
 
 def _fill(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
