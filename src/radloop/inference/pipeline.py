@@ -66,8 +66,7 @@ def run_pipeline(
     import cv2
 
     cv2.setNumThreads(1)  # the workers are the parallelism
-    # Two a core: one decodes, cleans or writes while another waits for the network.
-    workers = workers or 2 * (os.cpu_count() or 1)
+    workers = workers or os.cpu_count() or 1
     merged = {**model.settings, **(settings or {})}
 
     def work(chunk: Sequence[Item]) -> list[T]:
