@@ -39,8 +39,8 @@ docs: $(DEV_STAMP)  ## the documentation, into site/
 check-real: $(DEV_STAMP)  ## slow checks on real images outside the repository
 	@$(BIN)/python -m pytest -m real -rs $(ARGS)
 
-bench: $(DEV_STAMP)  ## the benchmarks, one after the other
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+bench: $(DEV_STAMP)  ## films a second against the plain script; see benchmarks/README.md
+	@$(BIN)/python benchmarks/predict_speed.py $(ARGS)
 
 clean:  ## remove .venv and everything that was built
 	@rm -rf $(VENV) site build dist $(DEMO_OUT) src/*.egg-info

@@ -37,6 +37,7 @@ RUN = [
     "how-to/audit.md",
     "how-to/dicom.md",
     "how-to/predict.md",
+    "how-to/cross-validate.md",
     "how-to/transfer.md",
     "how-to/compare.md",
     "how-to/add-a-system.md",
@@ -114,6 +115,7 @@ def test_marked_blocks_run(name: str, workspace: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
+            timeout=600,  # a command that hangs is a failure, not a night of waiting
         )
         assert run.returncode == 0, f"{command[-1]}\n{run.stdout}\n{run.stderr}"
 

@@ -13,7 +13,7 @@ HEAVY = [
 ]  # fmt: skip
 COMMANDS = [
     "", "systems", "import", "import masks", "import table", "split", "check", "train", "evaluate",
-    "predict", "compare", "worklist", "export", "model", "model show", "demo",
+    "predict", "pool", "compare", "worklist", "export", "model", "model show", "demo",
 ]  # fmt: skip
 
 

@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision import tv_tensors
 
-from radloop.training.augmentation import Mirror, Negative, Warp, training_transforms
+from radloop.training.augmentation import (
+    Mirror,
+    Negative,
+    SoftMask,
+    Warp,
+    training_transforms,
+)
 from radloop.training.data import EpochSampler, Films, Sample
 from radloop.training.recipe import Augmentation
 
@@ -104,3 +110,34 @@ def test_each_epoch_has_its_own_order_of_all_films():
     assert sorted(first) == sorted(second) == list(range(20))
     sampler.set_epoch(0)
     assert list(sampler) == first
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000))
+def test_soft_labels_move_as_label_maps_do(seed):
+    """A soft label that is certain, against its label map: they differ at the edge at most."""
+    image, mask = disc()
+    plain = mask.as_subclass(torch.Tensor)
+    soft = SoftMask(torch.stack([plain[0] * 0, plain[0], plain[0] * 0]).float())
+    chain = training_transforms(Augmentation(mirror=0.5), 48, {2: 3, 3: 2})
+    torch.manual_seed(seed)
+    _, moved = chain(image, tv_tensors.Mask(plain * 2))
+    torch.manual_seed(seed)
+    _, moved_soft = chain(image, soft)
+    assert isinstance(moved_soft, SoftMask)
+    for k, channel in enumerate(moved_soft.as_subclass(torch.Tensor), start=1):
+        labelled = moved.as_subclass(torch.Tensor)[0] == k
+        assert torch.equal(channel > 0.5, labelled) or (
+            ((channel > 0.5) ^ labelled).sum() <= 0.05 * labelled.sum() + 4
+        )
+
+
+def test_items_carry_soft_labels_of_any_number_of_classes():
+    film = np.full((32, 32), 90, np.uint8)
+    for classes in (1, 3):
+        soft = np.full((classes, 32, 32), 102, np.uint8)
+        for transform in (None, training_transforms(STILL, 32, {})):
+            _, target = Films([Sample(film, soft)], transform)[0]
+            assert target.shape == (classes, 32, 32)
+            assert target.dtype == torch.float32
+            assert torch.allclose(target, torch.tensor(0.4), atol=1e-4)

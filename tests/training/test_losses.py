@@ -43,3 +43,32 @@ def test_dice_score_of_an_empty_film():
     target = torch.zeros(1, 2, 2, dtype=torch.long)
     assert dice_score(certain([[0, 0], [0, 0]]), target).tolist() == [1.0]
     assert dice_score(certain([[0, 0], [0, 1]]), target).tolist() == [0.0]
+
+
+def test_soft_labels_that_are_certain_cost_what_labels_cost():
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(2, 3, 5, 4, generator=generator)
+    target = torch.randint(0, 3, (2, 5, 4), generator=generator)
+    soft = torch.nn.functional.one_hot(target, 3).movedim(-1, 1)[:, 1:].float()
+    assert float(cross_entropy_dice(logits, soft)) == pytest.approx(
+        float(cross_entropy_dice(logits, target)), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("answer", [0.0, 0.2, 0.3, 0.5, 1.0])
+def test_soft_labels_cost_least_where_the_answer_equals_them(answer):
+    """A target of .3: no other probability is cheaper, in either part of the loss."""
+    target = torch.full((1, 1, 2, 2), 0.3)
+
+    def cost(p):
+        p = min(max(p, 1e-6), 1 - 1e-6)
+        logits = torch.tensor([math.log(1 - p), math.log(p)])[None, :, None, None].expand(
+            1, 2, 2, 2
+        )
+        return 1 - float(soft_dice(logits, target)), float(cross_entropy_dice(logits, target))
+
+    dice, both = cost(answer)
+    best_dice, best = cost(0.3)
+    assert best_dice == pytest.approx(0, abs=1e-6)
+    assert dice >= best_dice - 1e-6
+    assert both >= best - 1e-6

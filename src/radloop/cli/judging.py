@@ -22,7 +22,6 @@ from radloop.cli.console import (
     result_table,
 )
 from radloop.cli.models import ModelArgument
-from radloop.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -103,13 +102,27 @@ def compare(
         message(f"the comparison is {out / 'comparison.html'}", quiet)
 
 
-def _system_of(report: Path) -> str:
-    import json
+def pool(
+    reports: Annotated[
+        list[Path], typer.Argument(metavar="REPORT ...", help="The report folders, one a fold.")
+    ],
+    out: Annotated[Path, typer.Option(help="The report folder to write.", metavar="REPORT")],
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Make one report of a cross-validation's: every case judged by a model that never saw it."""
+    from radloop.evaluation.pool import pool as run
+    from radloop.systems.registry import get_system
 
-    try:
-        return str(json.loads((report / "report.json").read_text(encoding="utf-8"))["system"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"'{report.name}' holds no readable report.json.",
-            "Give the folder that `radloop evaluate` wrote.",
-        ) from error
+    report = run(reports, get_system(_system_of(reports[0])), out)
+    if as_json:
+        result_json(report)
+    else:
+        result_table(_measures_table(report))
+        message(f"the report is {out / 'report.html'}", quiet)
+
+
+def _system_of(report: Path) -> str:
+    from radloop.evaluation.pool import read_report
+
+    return str(read_report(report)["system"])

@@ -79,6 +79,10 @@ def train(
         str,
         typer.Option(metavar="FILE|imagenet|coco|none", help="What the network starts from."),
     ] = "none",
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODEL", help="A model whose answers soften the masks; repeatable."),
+    ] = None,
     freeze: Annotated[
         int, typer.Option(min=0, metavar="N", help="Keep the first N stages as they start.")
     ] = 0,
@@ -111,6 +115,7 @@ def train(
         preset=preset,
         network=network,
         weights=weights,
+        teachers=tuple(teacher or ()),
         freeze=freeze,
         minutes=minutes,
         epochs=epochs,

@@ -21,6 +21,8 @@ from radloop.images.write import write_jpeg
 from radloop.inference.engine import Engine, open_engine
 from radloop.inference.pipeline import Item, Result, run_pipeline
 from radloop.inference.predict import PredictOptions
+from radloop.measures.spec import Figure, MeasureSpec
+from radloop.systems.base import System
 from radloop.systems.model import Model
 
 Row = dict[str, object]
@@ -67,15 +69,15 @@ def evaluate(
             progress(len(rows), len(items))
     by_case = {item.case_id: item for item in items}
     galleries = _galleries(model, engine, rows, by_case, out, settings) if options.pictures else {}
-    judged = [_with_columns(row, system.measures) for row in rows]
+    judged = [with_columns(row, system.measures) for row in rows]
     measured = {column for row in rows for column, value in row.items() if _is_number(value)}
     return write_report(
         out,
         system=system.name,
         model={"name": model.name, "version": model.version, "sha256": model.sha256},
         rows=judged,
-        measures=[m for m in system.measures if measured.issuperset(m.columns)],
-        figures=[f for f in system.figures if measured.issuperset(_figure_columns(f))],
+        measures=measures_of(system, measured),
+        figures=figures_of(system, measured),
         operating_point=system.operating_point,
         verdicts=Counter(str(row["verdict"]) for row in rows),
         galleries=galleries,
@@ -83,7 +85,17 @@ def evaluate(
     )
 
 
-def _with_columns(row: Row, measures: Sequence[Any]) -> Row:
+def measures_of(system: System, measured: set[str]) -> list[MeasureSpec]:
+    """The system's measures whose columns hold values."""
+    return [m for m in system.measures if measured.issuperset(m.columns)]
+
+
+def figures_of(system: System, measured: set[str]) -> list[Figure]:
+    """The system's figures whose columns hold values."""
+    return [f for f in system.figures if measured.issuperset(_figure_columns(f))]
+
+
+def with_columns(row: Mapping[str, object], measures: Sequence[MeasureSpec]) -> Row:
     """The row with every column a measure asks for; unknown is NaN."""
     columns = {column for measure in measures for column in measure.columns}
     return {**row, **{c: row.get(c, float("nan")) for c in sorted(columns)}}

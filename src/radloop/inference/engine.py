@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -91,6 +92,8 @@ class TorchEngine:
 class OpenVinoEngine:
     """OpenVINO on the processor, one stream a thread, in float32.
 
+    It keeps threads of its own, as many as streams: callers may be more, and do something else
+    while they wait. Streams are not tied to cores, so that the callers' work finds the free one.
     The converted network is kept in the user's cache folder under the hash of its weights, so that
     later runs need not import torch.
     """
@@ -110,11 +113,19 @@ class OpenVinoEngine:
                 "INFERENCE_PRECISION_HINT": precision,
                 "NUM_STREAMS": str(threads),
                 "INFERENCE_NUM_THREADS": str(threads),
+                "ENABLE_CPU_PINNING": "NO",
             },
         )
         self._local = threading.local()
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="openvino")
+        # Once from one thread alone: OpenVINO builds its table of number types at the first call,
+        # and two first calls at once can wait for each other for ever.
+        self.run(np.zeros((batch, 1, model.size, model.size), np.uint8))
 
     def run(self, films: npt.NDArray[np.uint8]) -> Array:
+        return self._threads.submit(self._infer, films).result()
+
+    def _infer(self, films: npt.NDArray[np.uint8]) -> Array:
         if not hasattr(self._local, "request"):  # one request a thread: none waits for another
             self._local.request = self._compiled.create_infer_request()
         count = len(films)

@@ -1,7 +1,8 @@
 """The pipeline: read, prepare, run, interpret and finish many films, in order, in bounded memory.
 
-Each worker thread takes a small chunk of films through all stages; while one decodes or writes,
-another computes. At most `workers + 2` chunks are under way, however long the list is.
+Each worker thread takes a small chunk of films through all stages; two a core, so that one decodes
+or writes while another waits for its network. At most `workers + 2` chunks are under way, however
+long the list is.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def run_pipeline(
     import cv2
 
     cv2.setNumThreads(1)  # the workers are the parallelism
-    workers = workers or os.cpu_count() or 1
+    workers = workers or 2 * (os.cpu_count() or 1)
     merged = {**model.settings, **(settings or {})}
 
     def work(chunk: Sequence[Item]) -> list[T]:

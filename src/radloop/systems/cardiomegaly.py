@@ -50,6 +50,7 @@ COVERAGE = 0.9
 
 STRUCTURES = ("heart", "left_lung", "right_lung")
 
+_WIDE_AUGMENTATION = Augmentation(rotation=12, shear=6, zoom=1.25, stretch=1.2, elastic=0.016)
 _PAPER_AUGMENTATION = Augmentation(
     rotation=5, shear=3, shift=0.05, zoom=1.1, stretch=1.0, elastic=0.01, gamma=1.0, bias=0.0,
     noise=0.0, blur=0.0, equalise=0.0, blocks=0.0, negatives=0.0,
@@ -91,13 +92,21 @@ class Cardiomegaly(System):
             "strong",
             "Lean U-Net, 256 px, wide exposure and geometry augmentation, moving average",
             "lean_unet",
-            {"widths": (16, 32, 64, 128, 192), "blocks": (1, 1, 2, 2, 2)},
+            {"widths": (16, 32, 64, 128, 192), "blocks": (1, 1, 2, 2, 2), "dropout": 0.15},
+            Recipe(weight_decay=5e-2, validate_every=10, augmentation=_WIDE_AUGMENTATION),
         ),
         "fcdensenet": Preset(
             "fcdensenet",
             "FC-DenseNet56, 128 px, trained like `strong`",
             "fc_densenet56",
-            recipe=Recipe(size=128, batch=6, learning_rate=1.5e-3, ema=0.99),
+            recipe=Recipe(
+                size=128,
+                batch=6,
+                learning_rate=1.5e-3,
+                weight_decay=1e-3,
+                ema=0.99,
+                augmentation=_WIDE_AUGMENTATION,
+            ),
         ),
         "paper": Preset(
             "paper",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,7 +25,8 @@ from radloop.images.image import Image
 from radloop.images.read import read_radiograph
 from radloop.systems.base import Array, Preset, System
 from radloop.systems.card import training_card
-from radloop.systems.model import Model, file_sha256, save_model
+from radloop.systems.model import Model, file_sha256, load_model, save_model
+from radloop.systems.teaching import teacher
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,7 +36,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """The options of `radloop train`. `fold`: validate on split `fold<K>`, train on the others."""
+    """The options of `radloop train`.
+
+    fold: validate on split `fold<K>`, train on the others. teachers: models whose mean answer
+    softens the targets (see `teaching`).
+    """
 
     preset: str = "strong"
     network: str | None = None
@@ -47,6 +52,7 @@ class TrainOptions:
     resume: bool = False
     device: str = "auto"
     fold: int | None = None
+    teachers: Sequence[str] = ()
     quiet: bool = False
 
 
@@ -86,7 +92,9 @@ def fit(system: System, table: CaseTable, out: Path, options: TrainOptions) -> T
     frozen = freeze_first(network, options.freeze)
     recipe = preset.recipe
     skipped: dict[str, str] = {}
-    train = _samples(system, parts["train"], round(recipe.size * recipe.cache_scale), skipped)
+    soften = teacher(system, options.teachers) if options.teachers else None
+    large = round(recipe.size * recipe.cache_scale)
+    train = _samples(system, parts["train"], large, skipped, soften)
     val = _samples(system, parts["val"], recipe.size, skipped)
     if not train or not val:
         raise InputError(
@@ -125,6 +133,7 @@ def fit(system: System, table: CaseTable, out: Path, options: TrainOptions) -> T
             "cases": {name: len(cases) for name, cases in parts.items()},
             "patients": {name: len({c.patient_id for c in cases}) for name, cases in parts.items()},
             "weights": Path(options.weights).name,
+            "teachers": [load_model(name).sha256 for name in options.teachers],
             "fresh_tensors": len(fresh) if options.weights != "none" else None,
             "frozen_layers": len(frozen),
             "data_sha256": _fingerprint([*parts["train"], *parts["val"]]),
@@ -168,7 +177,11 @@ def _parts(table: CaseTable, fold: int | None) -> dict[str, list[Case]]:
 
 
 def _samples(
-    system: System, cases: Sequence[Case], size: int, skipped: dict[str, str]
+    system: System,
+    cases: Sequence[Case],
+    size: int,
+    skipped: dict[str, str],
+    soften: Callable[[Image, Array], Array] | None = None,
 ) -> list[Sample]:
     """Prepared films and targets of the usable cases; the others go to `skipped` with a reason."""
     from radloop.training.data import Sample
@@ -183,6 +196,8 @@ def _samples(
         except InputError as error:
             skipped[case.case_id] = str(error)
             return None
+        if soften is not None:
+            target = soften(reading.image, target)
         return Sample(system.prepare(reading.image, size), target)
 
     with ThreadPoolExecutor() as pool:

@@ -1,9 +1,10 @@
 """Augmentation of a film together with its label map, as `torchvision.transforms.v2` transforms.
 
-Images are float32 `(1, y, x)` in 0..1, label maps uint8 `(1, y, x)`; both travel as tv_tensors
-(`Image`, `Mask`) so that every transform moves them together. Random numbers come from torch's
-global generator, which the data set seeds for each film of each epoch: a resumed training sees the
-films that an uninterrupted one would have seen.
+Images are float32 `(1, y, x)` in 0..1, label maps uint8 `(1, y, x)`, soft labels float32
+`(classes - 1, y, x)`; they travel as tv_tensors (`Image`, `Mask`, `SoftMask`) so that every
+transform moves them together. Random numbers come from torch's global generator, which the data
+set seeds for each film of each epoch: a resumed training sees the films that an uninterrupted one
+would have seen.
 """
 
 from __future__ import annotations
@@ -21,6 +22,14 @@ from torchvision.transforms import v2
 from radloop.training.recipe import Augmentation
 
 
+class SoftMask(tv_tensors.TVTensor):
+    """Probabilities of the foreground classes, float32 `(classes - 1, y, x)` in 0..1."""
+
+    def __new__(cls, data: Tensor) -> SoftMask:
+        """The same memory under another name, as torchvision's own kinds do it."""
+        return data.as_subclass(cls)
+
+
 def uniform(low: float, high: float) -> float:
     """A number between `low` and `high`, from torch's global generator."""
     return low + (high - low) * torch.rand(()).item()
@@ -34,7 +43,8 @@ def log_uniform(factor: float) -> float:
 class Warp(v2.Transform):
     """Rotation, shear, shift, zoom, stretch and elastic deformation in one resampling to `size`.
 
-    Images are resampled bilinearly (beyond the edge: black), label maps to the nearest sample.
+    Images and soft labels are resampled bilinearly (beyond the edge: black, background), label
+    maps to the nearest sample.
     """
 
     def __init__(self, size: int, config: Augmentation) -> None:
@@ -94,6 +104,9 @@ class Mirror(v2.Transform):
             for a, b in self.swaps.items():
                 table[a] = b
             flipped = table[flipped.long()]
+        if isinstance(inpt, SoftMask):
+            order = [self.swaps.get(k + 1, k + 1) - 1 for k in range(len(flipped))]
+            flipped = flipped[order]
         return tv_tensors.wrap(flipped, like=inpt)
 
 
@@ -123,8 +136,8 @@ class Negative(v2.Transform):
         if params["kind"] == "none":
             return inpt
         values = inpt.as_subclass(Tensor)
-        if isinstance(inpt, tv_tensors.Mask):
-            return tv_tensors.Mask(torch.zeros_like(values))
+        if isinstance(inpt, tv_tensors.Mask | SoftMask):
+            return tv_tensors.wrap(torch.zeros_like(values), like=inpt)
         if params["kind"] == "turn":
             return tv_tensors.Image(values.rot90(params["turns"], (-2, -1)))
         height, width = values.shape[-2:]

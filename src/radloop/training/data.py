@@ -13,12 +13,18 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
+from radloop.training.augmentation import SoftMask
+
 Target = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A prepared film, uint8 `(y, x)`, and its target: a label map of that shape, or a number."""
+    """A prepared film, uint8 `(y, x)`, and its target.
+
+    The target is a label map uint8 `(y, x)`, soft labels uint8 `(classes - 1, y, x)` (255 =
+    certain), or a number.
+    """
 
     film: npt.NDArray[np.uint8]
     target: Target
@@ -27,9 +33,10 @@ class Sample:
 class Films(Dataset[tuple[Tensor, Tensor]]):
     """Films and targets, augmented if a transform is given.
 
-    Item: input float32 `(1, y, x)` in 0..255 and target int64 `(y, x)`. Every item is drawn under
-    its own seed, made of the training's seed, the epoch and the index, so that the order of
-    workers, or an interruption, changes nothing.
+    Item: input float32 `(1, y, x)` in 0..255, and the target: int64 `(y, x)`, soft float32
+    `(classes - 1, y, x)` in 0..1, or int64 `()`. Every item is drawn under its own seed, made of
+    the training's seed, the epoch and the index, so that the order of workers, or an interruption,
+    changes nothing.
     """
 
     def __init__(
@@ -50,18 +57,26 @@ class Films(Dataset[tuple[Tensor, Tensor]]):
         sample = self.samples[index]
         film = torch.tensor(sample.film)[None].float()
         target = torch.tensor(sample.target)
+        target = target.float() / 255.0 if target.ndim == 3 else target.long()
         if self.transform is None:
-            return film, target.long()
-        # A target that is no label map stays where it is; only the film is moved.
-        target_map = tv_tensors.Mask(target[None].to(torch.uint8)) if target.ndim == 2 else None
+            return film, target
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(hash((self.seed, self.epoch, index)) % (2**63))
             image = tv_tensors.Image(film / 255.0)
-            moved, moved_target = self.transform(image, target_map)
+            moved, moved_target = self.transform(image, _mask(target))
         film = moved.as_subclass(Tensor) * 255.0
-        if moved_target is not None:
-            target = moved_target.as_subclass(Tensor)[0]
-        return film, target.long()
+        if isinstance(moved_target, tv_tensors.Mask):
+            target = moved_target.as_subclass(Tensor)[0].long()
+        elif moved_target is not None:
+            target = moved_target.as_subclass(Tensor)
+        return film, target
+
+
+def _mask(target: Tensor) -> tv_tensors.TVTensor | None:
+    """The target as what augmentation moves with the film; a number stays where it is."""
+    if target.ndim == 3:
+        return SoftMask(target)
+    return tv_tensors.Mask(target[None].to(torch.uint8)) if target.ndim == 2 else None
 
 
 class EpochSampler(torch.utils.data.Sampler[int]):

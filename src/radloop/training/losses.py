@@ -1,4 +1,8 @@
-"""Losses and validation scores as pure functions of logits and targets."""
+"""Losses and validation scores as pure functions of logits and targets.
+
+Targets are label maps `(n, y, x)` int64, or soft ones, `(n, classes - 1, y, x)` float: the
+probability of each foreground class.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +14,31 @@ from torch.nn import functional as F
 def soft_dice(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
     """Soft Dice of each foreground class over the batch, mean over classes, in [0, 1].
 
-    logits `(n, classes, y, x)` with the background as class 0, target `(n, y, x)` int64. The sums
-    run over the whole batch, so that an empty film weighs little (Milletari 2016; Drozdzal 2016).
+    logits `(n, classes, y, x)` with the background as class 0. The sums run over the whole batch,
+    so that an empty film weighs little (Milletari 2016; Drozdzal 2016). The overlap is written as
+    (|p| + |t| - |p - t|) / 2, which is the usual product for labels, and which for soft targets is
+    largest where the answer equals them (Wang et al. 2023, arXiv 2303.16296).
     """
     probability = logits.float().softmax(1)[:, 1:]
-    truth = F.one_hot(target, logits.shape[1]).movedim(-1, 1)[:, 1:].to(probability.dtype)
+    truth = _probabilities(target, logits.shape[1])[:, 1:]
     axes = (0, 2, 3)
-    overlap = (probability * truth).sum(axes)
     total = probability.sum(axes) + truth.sum(axes)
-    return ((2 * overlap + smooth) / (total + smooth)).mean()
+    overlap = total - (probability - truth).abs().sum(axes)
+    return ((overlap + smooth) / (total + smooth)).mean()
 
 
 def cross_entropy_dice(logits: Tensor, target: Tensor) -> Tensor:
     """Cross-entropy plus (1 - soft Dice), with equal weights."""
-    return F.cross_entropy(logits.float(), target) + 1.0 - soft_dice(logits, target)
+    truth = target if target.ndim == 3 else _probabilities(target, logits.shape[1])
+    return F.cross_entropy(logits.float(), truth) + 1.0 - soft_dice(logits, target)
+
+
+def _probabilities(target: Tensor, classes: int) -> Tensor:
+    """The target as probabilities of all classes, `(n, classes, y, x)` float32."""
+    if target.ndim == 3:
+        return F.one_hot(target, classes).movedim(-1, 1).float()
+    background = (1.0 - target.sum(1, keepdim=True)).clamp(min=0.0)
+    return torch.cat([background, target], dim=1)
 
 
 def dice_score(logits: Tensor, target: Tensor) -> Tensor:

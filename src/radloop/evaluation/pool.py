@@ -1,0 +1,94 @@
+"""The reports of a cross-validation as one: every case judged by the model that never saw it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from radloop.errors import InputError
+from radloop.evaluation.evaluate import figures_of, measures_of, with_columns
+from radloop.evaluation.report import CASES, REPORT, write_report
+from radloop.evaluation.rows import Row, numeric_columns, read_rows
+from radloop.systems.base import System
+
+
+def pool(reports: Sequence[Path], system: System, out: Path) -> Mapping[str, Any]:
+    """Write the report of all cases of `reports`, one a fold, to `out`; return its content.
+
+    The intervals resample patients over all folds, so they tell of the recipe on this data, not of
+    one model. Raises InputError for fewer than two reports, reports of another system, and a case
+    or a patient in two of them, which no held-out part would have.
+    """
+    if len(reports) < 2:
+        raise InputError("There is nothing to pool in one report.", "Give one report a fold.")
+    contents = [read_report(report) for report in reports]
+    strangers = [c["system"] for c in contents if c["system"] != system.name]
+    if strangers:
+        raise InputError(
+            f"The reports are of the systems '{system.name}' and '{strangers[0]}'.",
+            "Pool the folds of one system.",
+        )
+    parts = [read_rows(report / CASES) for report in reports]
+    _refuse_overlap(reports, parts)
+    rows = [row for part in parts for row in _with_numbers(part)]
+    measured = _measured(rows)
+    return write_report(
+        out,
+        system=system.name,
+        model={"name": " + ".join(str(c["model"]["name"]) for c in contents)},
+        rows=[with_columns(row, system.measures) for row in rows],
+        measures=measures_of(system, measured),
+        figures=figures_of(system, measured),
+        operating_point=system.operating_point,
+        verdicts=Counter(str(row["verdict"]) for row in rows),
+        notes=[
+            f"Cross-validation: {len(reports)} models, each on the cases it was not trained on.",
+            *(note for content in contents for note in content.get("notes", ())),
+        ],
+    )
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """What `report.json` of a report folder holds; InputError when it is none."""
+    try:
+        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        report["system"], report["model"]["name"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"'{folder.name}' holds no readable report.json.",
+            "Give the folder that `radloop evaluate` wrote.",
+        ) from error
+    return dict(report)
+
+
+def _refuse_overlap(reports: Sequence[Path], parts: Sequence[Sequence[Row]]) -> None:
+    for what in ("case_id", "patient_id"):
+        seen: dict[object, Path] = {}
+        for report, part in zip(reports, parts, strict=True):
+            names = {row[what] for row in part if row[what]}
+            for name in sorted(names & seen.keys(), key=str):
+                raise InputError(
+                    f"{what.split('_')[0].capitalize()} '{name}' is in '{seen[name].name}' and in"
+                    f" '{report.name}'.",
+                    "Evaluate every fold's model on its own fold: --split foldK.",
+                )
+            seen |= dict.fromkeys(names, report)
+
+
+def _with_numbers(part: Sequence[Row]) -> list[Row]:
+    """Rows read as text, with their numeric columns as numbers again."""
+    columns = numeric_columns(part)
+    return [
+        {**row, **{name: float(column[k]) for name, column in columns.items()}}
+        for k, row in enumerate(part)
+    ]
+
+
+def _measured(rows: Sequence[Row]) -> set[str]:
+    columns = numeric_columns(rows).items()
+    return {name for name, column in columns if not np.isnan(column).all()}
