@@ -115,3 +115,13 @@ def test_a_mask_of_another_shape() -> None:
 def test_empty_masks_draw_nothing() -> None:
     picture = draw_film(film(64, 64), {"heart": np.zeros((64, 64), bool)}, sides=None)
     assert (picture == 90).all()
+
+
+def test_a_dim_film_is_shown_bright_and_another_as_it_is() -> None:
+    ramp = np.linspace(10, 70, 128)[None].repeat(128, 0).astype(np.uint8)
+    dim = draw_film(ramp, {}, sides=None)[..., 0]
+    assert dim.min() <= 5
+    assert dim.max() >= 250
+    assert (np.diff(dim.astype(int), axis=1) >= 0).all()
+    whole = np.linspace(0, 255, 128)[None].repeat(128, 0).astype(np.uint8)
+    assert (draw_film(whole, {}, sides=None)[..., 0] == whole).all()

@@ -84,6 +84,20 @@ def test_standardised_ignores_brightness_and_contrast():
     assert torch.allclose(network(film * 3 + 20), network(film), atol=5e-3)
 
 
+def test_local_contrast_brings_faint_texture_to_the_strength_of_the_rest():
+    """Stripes of 2 levels on a dark half and of 40 on a bright one: alike in the second channel."""
+    stripes = (torch.arange(64) % 2).float().expand(64, 64)
+    film = torch.where(torch.arange(64)[:, None] < 32, 30 + 2 * stripes, 150 + 40 * stripes)
+    network = Standardised(nn.Identity(), local_contrast=True)
+    plain, local = network(film[None, None])[0]
+    assert torch.allclose(plain, Standardised(nn.Identity())(film[None, None])[0, 0])
+    faint, strong = (float(rows.std()) for rows in (local[8:16, 16:48], local[48:56, 16:48]))
+    assert plain[48:56].std() > 15 * plain[8:16].std()
+    assert 0.2 * strong < faint <= strong
+    assert float(strong) == pytest.approx(1, abs=0.1)
+    assert torch.allclose(network(film[None, None] * 0.5 + 9), network(film[None, None]), atol=2e-2)
+
+
 def test_probability_maps_are_bytes_of_the_softmax():
     logits = torch.tensor([0.0, 1.0, 2.0, -1.0]).view(1, 4, 1, 1)
     expected = (logits.softmax(1)[0, 1:, 0, 0] * 255).round()

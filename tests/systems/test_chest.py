@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from radloop.images.read import read_radiograph
+from radloop.images.write import write_png
 from radloop.systems.chest import gate
-from radloop.systems.chest.masks import clean, enlarge, label_map
+from radloop.systems.chest.masks import clean, enlarge, label_map, prepare_film
 from radloop.systems.chest.ratio import ensemble_ratio, measure, probability_above
 
 
@@ -155,3 +157,30 @@ def test_the_probability_follows_the_interval():
     assert probability_above(0.5, 0.02, 0.5, 0.9) == pytest.approx(0.5)
     assert probability_above(0.52, 0.02, 0.5, 0.9) == pytest.approx(0.95, abs=1e-3)
     assert probability_above(0.51, 0.0, 0.5, 0.9) == 1.0
+
+
+def image_of(array, folder):
+    write_png(folder / "film.png", array)
+    image = read_radiograph(folder / "film.png").image
+    assert image is not None
+    return image
+
+
+@pytest.mark.parametrize("side", [64, 96, 200])
+def test_a_dark_film_is_prepared_as_the_same_film_with_full_contrast(side, tmp_path):
+    """A sixth of the range, with a marker at its end: after averaging, no level is lost."""
+    y, x = np.mgrid[:128, :128]
+    scene = 127.5 + 100 * np.sin(y / 17) * np.cos(x / 23)
+    bright, dark = scene.round().astype(np.uint8), (scene / 6).round().astype(np.uint8)
+    for array in (bright, dark):
+        array[2:6, 2:6] = 255
+    a, b = (prepare_film(image_of(array, tmp_path), side).astype(float) for array in (bright, dark))
+    inside = np.s_[side // 8 :, side // 8 :]
+    assert a.shape == (side, side)
+    assert np.abs(a[inside] - b[inside]).mean() < 4
+    assert b[inside].max() - b[inside].min() > 230
+
+
+def test_an_even_film_is_prepared_as_one(tmp_path):
+    prepared = prepare_film(image_of(np.full((40, 50), 77, np.uint8), tmp_path), 32)
+    assert np.unique(prepared).size == 1

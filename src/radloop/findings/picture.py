@@ -58,10 +58,10 @@ def draw_film(
 ) -> npt.NDArray[np.uint8]:
     """The film with outlines and lines, over a strip with title and caption.
 
-    film: `(y, x)`. outlines: structure -> mask `(y, x)` on the film's grid. sides: what stands at
-    the film's left and right edge, for a frontal film the patient's right and left; None when
-    that is not known. longest: a film with a longer side is shown smaller; none is enlarged.
-    Text beyond ASCII is written as "?".
+    film: `(y, x)`; one that uses less than half of the range is shown brighter. outlines:
+    structure -> mask `(y, x)` on the film's grid. sides: what stands at the film's left and right
+    edge, for a frontal film the patient's right and left; None when that is not known. longest: a
+    film with a longer side is shown smaller; none is enlarged. Text beyond ASCII is written as "?".
 
     Returns `(y, x, 3)` uint8 RGB, as wide as the shown film and higher by the strip, which is
     left out when there is neither title nor caption. Raises ValueError for a mask of another
@@ -74,7 +74,7 @@ def draw_film(
     height, width = (max(1, round(side * scale)) for side in film.shape)
     if scale < 1.0:
         film = np.asarray(cv2.resize(film, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    pen = _Pen(np.repeat(film[..., None], 3, axis=2), scale)
+    pen = _Pen(np.repeat(_bright(film)[..., None], 3, axis=2), scale)
     colours = _colours(outlines)
     for line in (line for line in lines if line.guide):
         pen.guide(line)
@@ -89,6 +89,14 @@ def draw_film(
         pen.sides(sides)
     texts = [text for text in (title, caption) if text]
     return np.vstack([pen.canvas, _strip(width, pen.text_scale, texts)]) if texts else pen.canvas
+
+
+def _bright(film: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """A dim film stretched to the whole range, its markers left out of account; others as is."""
+    low, high = np.percentile(film[::4, ::4], (0.1, 99.5))
+    if not 8 <= high - low < 128:  # even pictures hold nothing to stretch but noise
+        return film
+    return np.asarray(np.clip((film - low) * (255.0 / (high - low)), 0, 255), np.uint8)
 
 
 def _colours(outlines: Mapping[str, object]) -> dict[str, Rgb]:

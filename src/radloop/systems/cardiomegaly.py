@@ -92,13 +92,19 @@ class Cardiomegaly(System):
             "strong",
             "Lean U-Net, 256 px, wide exposure and geometry augmentation, moving average",
             "lean_unet",
-            {"widths": (16, 32, 64, 128, 192), "blocks": (1, 1, 2, 2, 2), "dropout": 0.15},
+            {
+                "widths": (16, 32, 64, 128, 192),
+                "blocks": (1, 1, 2, 2, 2),
+                "dropout": 0.15,
+                "local_contrast": True,
+            },
             Recipe(weight_decay=5e-2, validate_every=10, augmentation=_WIDE_AUGMENTATION),
         ),
         "fcdensenet": Preset(
             "fcdensenet",
             "FC-DenseNet56, 128 px, trained like `strong`",
             "fc_densenet56",
+            {"local_contrast": True},
             recipe=Recipe(
                 size=128,
                 batch=6,
@@ -193,7 +199,11 @@ class Cardiomegaly(System):
     def build(self, network: str, options: Mapping[str, Any]) -> nn.Module:
         from radloop.networks.registry import Standardised, build_segmentation
 
-        return Standardised(build_segmentation(network, 1, 1 + len(STRUCTURES), options))
+        own = dict(options)
+        local_contrast = bool(own.pop("local_contrast", False))
+        channels = 2 if local_contrast else 1
+        inner = build_segmentation(network, channels, 1 + len(STRUCTURES), own)
+        return Standardised(inner, local_contrast)
 
     def deploy(self, network: nn.Module) -> nn.Module:
         from radloop.networks.registry import ProbabilityMaps

@@ -17,13 +17,19 @@ _HALO = np.ones((5, 5), np.uint8)
 
 
 def prepare_film(image: Image, size: int) -> npt.NDArray[np.uint8]:
-    """The film as shown, uint8 `(size, size)`; averaged over areas when it shrinks."""
-    film = image.as_uint8()
-    if film.shape == (size, size):
-        return film
-    shrinks = min(film.shape) >= size
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(film, (size, size), interpolation=how), np.uint8)
+    """The film as shown, uint8 `(size, size)`; averaged over areas when it shrinks.
+
+    Stretched to the whole range before it is rounded: many films use a part of it, and the edge of
+    the heart on the liver is then a level or two.
+    """
+    film = image.as_uint8().astype(np.float32)
+    if film.shape != (size, size):
+        how = cv2.INTER_AREA if min(film.shape) >= size else cv2.INTER_LINEAR
+        film = np.asarray(cv2.resize(film, (size, size), interpolation=how), np.float32)
+    # Markers are the brightest half per cent of a dark film.
+    low, high = float(film.min()), float(np.percentile(film[::4, ::4], 99.5))
+    scale = 255.0 / max(high - low, 1.0)
+    return np.asarray(np.clip((film - low) * scale + 0.5, 0, 255), np.uint8)
 
 
 def label_map(maps: Maps) -> npt.NDArray[np.uint8]:
