@@ -28,7 +28,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "systems",
         "findings training",
         "networks measures cases",
-        "images",
+        "images pages",
     )
 )
 RANK = {station: rank for rank, layer in enumerate(LAYERS) for station in layer}

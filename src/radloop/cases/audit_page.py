@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 
 import cv2
-import jinja2
 import numpy as np
 import numpy.typing as npt
 
 from radloop.cases.audit_report import AuditReport
 from radloop.cases.audit_rules import LEVELS
-
-_TEMPLATE = Path(__file__).with_name("audit_page.html")
+from radloop.pages import data_uri, render
 
 
 def page(report: AuditReport, sheet: npt.NDArray[np.uint8]) -> str:
     """The page, complete in itself; sheet: RGB `(y, x, 3)`, shown in it as JPEG."""
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(
+    return render(
+        Path(__file__).with_name("audit_page.html"),
         report=report,
         counts={level: report.count(level) for level in LEVELS},
-        sheet="data:image/jpeg;base64," + base64.b64encode(_jpeg(sheet)).decode(),
+        sheet=data_uri(_jpeg(sheet)),
     )
 
 

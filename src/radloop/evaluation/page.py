@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from radloop import pages
 from radloop.errors import InputError
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 _MIME = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 
 
 def render(template: str, **values: object) -> str:
-    """The page from `templates/`, every value escaped."""
-    return _environment().get_template(template).render(**values)
+    """The page of a template of this folder, every value escaped."""
+    return pages.render(Path(__file__).with_name(template), **values)
 
 
 def decimals(*values: float) -> int:
@@ -53,16 +49,4 @@ def data_uri(picture: Path) -> str:
         data = picture.read_bytes()
     except OSError as error:
         raise InputError(f"The picture {picture.name} of the report cannot be read.") from error
-    return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
-
-
-def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return pages.data_uri(data, mime)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from radloop.findings.finding import Finding, Prediction
 from radloop.images.write import write_text
+from radloop.pages import data_uri, render
 
 PAGE_NAME = "index.html"
 _THUMBNAIL_WIDTH = 360
@@ -45,17 +45,9 @@ def write_page(folder: Path, items: Sequence[Listed]) -> Path:
 
 def render_page(folder: Path, items: Sequence[Listed]) -> str:
     """The page's HTML; every text of the data is escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     groups = [item.group for item in items]
-    return environment.get_template("worklist.html").render(
+    return render(
+        Path(__file__).with_name("worklist.html"),
         read=[item for item in items if not item.prediction.verdict.refused],
         refused=[item for item in items if item.prediction.verdict.refused],
         counts={group: groups.count(group) for group in dict.fromkeys(groups)},
@@ -84,4 +76,4 @@ def _thumbnail(folder: Path, name: str) -> str:
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
+    return data_uri(data.tobytes())
