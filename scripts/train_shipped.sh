@@ -6,7 +6,7 @@
 # WINGSPAN holds images/, masks/{heart,left_lung,right_lung}/ and ctr.csv. The minutes are those of
 # two processor cores; `--minutes` follows the clock, so another machine gives other weights.
 set -euo pipefail
-films=$1 out=$2
+films=$(realpath "$1") out=$2
 mkdir -p "$out"
 cd "$out"
 radloop import masks --images "$films/images" --mask "heart=$films/masks/heart" \
@@ -28,6 +28,6 @@ for fold in 0 1 2; do
 done
 radloop pool report-fold0 report-fold1 report-fold2 --out cross-validation
 
-radloop train cardiomegaly --cases cases.csv --minutes 35 "${teachers[@]}" --out cardiomegaly
-radloop train cardiomegaly --cases cases.csv --minutes 32 "${teachers[@]}" --preset fcdensenet \
+radloop train cardiomegaly --cases cases.csv --minutes 30 "${teachers[@]}" --out cardiomegaly
+radloop train cardiomegaly --cases cases.csv --minutes 26 "${teachers[@]}" --preset fcdensenet \
   --out cardiomegaly-fcdensenet

@@ -100,11 +100,24 @@ class Standardised(nn.Module):
 
 
 def _surroundings(x: Tensor) -> Tensor:
-    """The mean around each pixel: of 3x3 cells of a sixteenth of the side, interpolated."""
-    height, width = x.shape[-2:]
-    cells = F.avg_pool2d(x, (height // 16, width // 16))
-    cells = F.avg_pool2d(cells, 3, stride=1, padding=1, count_include_pad=False)
-    return F.interpolate(cells, (height, width), mode="bilinear", align_corners=False)
+    """The mean around each pixel: of 3x3 cells of a sixteenth of the side, interpolated.
+
+    Both steps work on rows and columns apart, so each is a product with a small matrix.
+    """
+    down_y, up_y = _cells(int(x.shape[-2]))
+    down_x, up_x = _cells(int(x.shape[-1]))
+    cells = down_y.to(x) @ x @ down_x.to(x).T
+    return up_y.to(x) @ cells @ up_x.to(x).T
+
+
+def _cells(side: int) -> tuple[Tensor, Tensor]:
+    """Matrices `(16, side)` from pixels to smoothed cells, and `(side, 16)` back between them."""
+    with torch.no_grad():
+        pixels, cells = torch.eye(side)[:, None], torch.eye(16)[:, None]
+        means = F.avg_pool1d(pixels, side // 16)
+        down = F.avg_pool1d(means, 3, stride=1, padding=1, count_include_pad=False)
+        up = F.interpolate(cells, side, mode="linear", align_corners=False)
+    return down[:, 0].T.contiguous(), up[:, 0].T.contiguous()
 
 
 class ProbabilityMaps(nn.Module):

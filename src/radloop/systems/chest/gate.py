@@ -27,7 +27,7 @@ _NAMES = ("heart", "left lung", "right lung")
 _SMALLEST = (0.01, 0.006, 0.006)  # share of the film
 _CUT_SIDE = 0.25  # share of a lung's height that may run along the film's side
 _CUT_HEART = 0.08
-_SLACK = 1.25
+_SLACK = 1.6
 
 
 def examine(cleaned: Maps, ratio: Ratio, settings: Mapping[str, Any]) -> Verdict:
