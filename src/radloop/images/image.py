@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from radloop.images.verdict import Verdict
 
+Floats = npt.NDArray[np.float64]
 SpacingSource = Literal["patient", "detector", "unknown"]
 
 
@@ -43,12 +44,47 @@ class Geometry:
 
 
 @dataclass(frozen=True)
+class Planes:
+    """Where the slices of a series lie, one by one: they need be neither even nor upright.
+
+    shape: `(slices, rows, columns)`.
+    origins: centre of each slice's first pixel, LPS mm, in the order of the volume.
+    row, column: unit vectors along which the row index and the column index grow.
+    spacing: mm between rows, and between columns.
+    """
+
+    shape: tuple[int, int, int]
+    origins: tuple[tuple[float, float, float], ...]
+    row: tuple[float, float, float]
+    column: tuple[float, float, float]
+    spacing: tuple[float, float]
+
+    @property
+    def normal(self) -> Floats:
+        """Unit vector across the slices, towards which the slices are in order."""
+        normal = np.cross(np.asarray(self.row), np.asarray(self.column))
+        way = np.asarray(self.origins[-1]) - np.asarray(self.origins[0])
+        return normal if way @ normal >= 0 else -normal
+
+    def points_of(self, k: int) -> Floats:
+        """`(4, 4)` matrix from (y, x) of slice `k`, as (0, y, x, 1), to LPS mm."""
+        matrix = np.eye(4)
+        matrix[:3, 0] = self.normal
+        matrix[:3, 1] = np.asarray(self.row) * self.spacing[0]
+        matrix[:3, 2] = np.asarray(self.column) * self.spacing[1]
+        matrix[:3, 3] = self.origins[k]
+        return matrix
+
+
+@dataclass(frozen=True)
 class Step:
     """One recorded geometric operation: its name, and the shapes before and after.
 
     `scale`, `offset` and `axes` map an index of the new grid to the old, in samples, with the
     *centres* of samples at whole numbers: `old[axes[i]] = new[i] * scale[i] + offset[i]` for each
-    new axis i. A mirrored axis has a negative scale; a quarter turn exchanges the axes.
+    new axis i. A mirrored axis has a negative scale; a quarter turn exchanges the axes. All three
+    are empty for a volume that was resampled onto a turned grid: the patient's millimetres alone
+    lead back.
     """
 
     name: str
@@ -70,6 +106,8 @@ class Image:
         ("L", "R", "B"), "body_part", "patient_id", "photometric", "bits", ...
     source: the file or folder it was read from.
     history: the operations applied since, first to last.
+    original: for volumes, the grid of the file or the planes of its slices: through the patient's
+        millimetres a mask goes back to it, whatever was done since.
     """
 
     array: npt.NDArray[Any]
@@ -79,6 +117,7 @@ class Image:
     acquisition: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
     history: tuple[Step, ...] = ()
+    original: Geometry | Planes | None = None
 
     def __post_init__(self) -> None:
         if tuple(self.array.shape) != tuple(self.geometry.shape):
