@@ -7,27 +7,20 @@ image's `display_range`.
 
 from __future__ import annotations
 
-import logging
 import math
-import warnings
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from radloop.images.dicom_facts import acquisition_of, geometry_of, number, numbers
+from radloop.images.dicom_pixels import AnyArray, cut_off, decode
 from radloop.images.image import Image, Reading, brightness_range
 from radloop.images.limits import ReadLimits, check_size
 from radloop.images.verdict import ACCEPTED, Refusal, Verdict, noted, warned
-
-# What pydicom has to say of odd values quotes them, and a value may name the patient.
-warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
-logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 _FILMS = {"CR", "DX", "DR", "RG", "PX", "IO", "MG"}
 _OTHERS = {
@@ -47,8 +40,6 @@ _OTHERS = {
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _DIRECTORY = "1.2.840.10008.1.3.10"
 _NEEDED = ("SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored")
-
-AnyArray = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -79,7 +70,7 @@ def read_dicom(file: BinaryIO, source: str, limits: ReadLimits) -> Reading:
     except Refusal:
         raise
     except EOFError as error:
-        raise _cut_off() from error
+        raise cut_off() from error
     except Exception as error:  # a parser fed with damaged bytes may raise anything
         raise Refusal(
             "corrupt", "The DICOM file is damaged and cannot be read. Export it again."
@@ -89,7 +80,7 @@ def read_dicom(file: BinaryIO, source: str, limits: ReadLimits) -> Reading:
 def _read(dataset: Dataset, source: str, limits: ReadLimits) -> Reading:
     verdict = _what_it_is(dataset)
     _check_header(dataset, limits)
-    stored = _decode(dataset)
+    stored = decode(dataset)
     if stored.ndim == 3:
         stored, colour = _without_colour(stored)
         verdict = verdict.merge(colour)
@@ -122,7 +113,7 @@ def _what_it_is(dataset: Dataset) -> Verdict:
                 "no_pixels", "This is a DICOM directory, an index without pixels. Give the films."
             )
         if dataset.file_meta:  # a stream that ends too early makes pydicom drop all of it
-            raise _cut_off()
+            raise cut_off()
         raise Refusal("not_an_image", "This is no image and no valid DICOM file. Give a film.")
     modality = str(dataset.get("Modality") or "")
     if "PixelData" not in dataset:
@@ -193,56 +184,6 @@ def _check_header(dataset: Dataset, limits: ReadLimits) -> None:
 
 
 # --- stored pixels --------------------------------------------------------------------------
-
-
-def _decode(dataset: Dataset) -> AnyArray:
-    """Stored values `(y, x)`, or `(y, x, 3)` RGB, in the machine's byte order."""
-    samples = 2 if "422" in str(dataset.PhotometricInterpretation) else dataset.SamplesPerPixel
-    expected = dataset.Rows * dataset.Columns * samples * dataset.BitsAllocated // 8
-    syntax = _transfer_syntax(dataset, expected)
-    try:
-        decoder = get_decoder(syntax)
-    except NotImplementedError as error:
-        raise Refusal(
-            "unknown_transfer_syntax",
-            f"The pixels are stored as {syntax.name!r}, for which there is no decoder. "
-            "Export the film uncompressed.",
-        ) from error
-    if not decoder.is_available:
-        raise Refusal(
-            "missing_decoder",
-            f"The pixels are stored as {syntax.name!r}, and no decoder for it is installed. "
-            f"Install one of: {'; '.join(decoder.missing_dependencies)}.",
-        )
-    if not syntax.is_encapsulated and len(dataset.PixelData) < expected:
-        raise _cut_off()
-    try:
-        array, _ = decoder.as_array(dataset)
-    except Exception as error:  # each decoder has its own kinds of exception
-        tried = ", ".join(decoder.available_plugins) or "pydicom"
-        raise Refusal(
-            "undecodable",
-            f"The pixels, stored as {syntax.name!r}, could not be decoded (tried: {tried}): they "
-            "are damaged, cut off, or of a variant that is not read. Export it uncompressed.",
-        ) from error
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
-
-
-def _transfer_syntax(dataset: Dataset, expected_bytes: int) -> pydicom.uid.UID:
-    """As stated; a file without its meta header is taken at its word only if the length fits."""
-    syntax = dataset.file_meta.get("TransferSyntaxUID")
-    if syntax:
-        return pydicom.uid.UID(syntax)
-    if not 0 <= len(dataset.PixelData) - expected_bytes <= 1:
-        raise Refusal(
-            "unknown_transfer_syntax",
-            "The DICOM file does not say how its pixels are stored (transfer syntax), and their "
-            "length does not fit. Export it again, with its file meta information.",
-        )
-    implicit, _ = dataset.original_encoding
-    syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
-    dataset.file_meta.TransferSyntaxUID = syntax
-    return syntax
 
 
 def _without_colour(stored: AnyArray) -> tuple[AnyArray, Verdict]:
@@ -366,10 +307,3 @@ def _larger_is_brighter(
     if padding is not None:
         array = np.where(padding, array[~padding].min(), array)
     return array, (float(low), float(high))
-
-
-def _cut_off() -> Refusal:
-    return Refusal(
-        "truncated",
-        "The DICOM file is cut off: its end is missing. Copy or export it again.",
-    )

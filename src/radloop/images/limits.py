@@ -1,4 +1,4 @@
-"""How large and how small a film may be; checked from the header, before pixels are decoded."""
+"""How large and how small an image may be; checked from the header, before pixels are decoded."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from radloop.images.verdict import Refusal
 
 @dataclass(frozen=True)
 class ReadLimits:
-    """max_pixels: rows times columns, against memory exhaustion. min_side: px, of either side."""
+    """max_pixels: rows times columns, against memory exhaustion. min_side: px, of either side.
+    max_voxels: of a volume."""
 
     max_pixels: int = 100_000_000
     min_side: int = 32
+    max_voxels: int = 1_000_000_000
 
 
 DEFAULT_LIMITS = ReadLimits()
+VOLUME_LIMITS = ReadLimits(min_side=2)
 
 
 def check_size(rows: int, columns: int, limits: ReadLimits) -> None:

@@ -15,7 +15,7 @@ from radloop.images.limits import DEFAULT_LIMITS, ReadLimits
 from radloop.images.pictures import decode_picture, picture_kind
 from radloop.images.verdict import ACCEPTED, Refusal, Verdict, warned
 
-__all__ = ["ReadLimits", "find_images", "open_file", "read_radiograph"]
+__all__ = ["ReadLimits", "find_images", "looks_like_dicom", "open_file", "read_radiograph"]
 
 _HEADER_BYTES = 132
 _OTHER_FORMATS = {
@@ -82,7 +82,7 @@ def _read(file: BinaryIO, path: Path, limits: ReadLimits) -> Reading:
             source=str(path),
         )
         return Reading(image, picture.verdict)
-    if header[128:132] == b"DICM" or _starts_like_dicom(header):
+    if looks_like_dicom(header):
         from radloop.images.dicom import read_dicom  # pydicom, only when there is a DICOM file
 
         return read_dicom(file, str(path), limits)
@@ -98,8 +98,11 @@ def _read(file: BinaryIO, path: Path, limits: ReadLimits) -> Reading:
     )
 
 
-def _starts_like_dicom(header: bytes) -> bool:
-    """A DICOM file without preamble: its first element is of group 0002 or 0008, and short."""
+def looks_like_dicom(header: bytes) -> bool:
+    """Whether the first 132 bytes are a DICOM file's: its preamble, or, in a file without one, a
+    first element of group 0002 or 0008 that is short."""
+    if header[128:132] == b"DICM":
+        return True
     if len(header) < 16 or header[:2] not in (b"\x02\x00", b"\x08\x00"):
         return False
     explicit = header[4:6].isalpha() and header[4:6].isupper()
