@@ -252,9 +252,11 @@ def _tilt(ordered: Sequence[Slice], origins: Floats) -> tuple[float, Verdict]:
     normal = ordered[0].normal
     depth = origins @ normal
     drift = (origins - origins[0]) - np.outer(depth - depth[0], normal)
-    rate = (drift * (depth - depth[0])[:, None]).sum(0) / ((depth - depth[0]) ** 2).sum()
+    # Medians, so that the slices that follow the line say which ones do not.
+    rate = np.median(np.diff(drift, axis=0) / np.diff(depth)[:, None], axis=0)
+    aside = drift - np.outer(depth - depth[0], rate)
     pixel = min(ordered[0].spacing or (1.0, 1.0))
-    off = np.linalg.norm(drift - np.outer(depth - depth[0], rate), axis=1)
+    off = np.linalg.norm(aside - np.median(aside, axis=0), axis=1)
     if off.max() > max(_SHEAR_PX * pixel, 2 * _ROUNDING):
         odd = [s for s, d in zip(ordered, off, strict=True) if d > _SHEAR_PX * pixel]
         raise Refusal(
