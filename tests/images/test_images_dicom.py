@@ -240,7 +240,7 @@ def test_a_file_without_preamble_and_meta_header(tmp_path: Path) -> None:
     np.testing.assert_array_equal(image_of(tmp_path / "bare").array, SHOWN)
 
 
-@pytest.mark.parametrize("uid", ["1.2.840.10008.1.2.4.55", "1.2.3.4"])
+@pytest.mark.parametrize("uid", ["1.2.840.10008.1.2.4.94", "1.2.3.4"])
 def test_a_syntax_without_decoder_is_named(tmp_path: Path, uid: str) -> None:
     path = saved(jpeg_dataset(tmp_path), tmp_path)
     stated = b"1.2.840.10008.1.2.4.50"

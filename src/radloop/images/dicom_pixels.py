@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from radloop.images.dicom_jpeg12 import decode_with_gdcm, is_for_gdcm
 from radloop.images.verdict import Refusal
 
 # What pydicom has to say of odd values quotes them, and a value may name the patient.
@@ -32,6 +33,11 @@ def decode(dataset: Dataset, frame: int | None = None) -> AnyArray:
     frames = int(dataset.get("NumberOfFrames") or 1)
     expected = dataset.Rows * dataset.Columns * samples * dataset.BitsAllocated // 8 * frames
     syntax = transfer_syntax(dataset, expected)
+    if is_for_gdcm(dataset, syntax):
+        try:
+            return decode_with_gdcm(dataset, syntax, frame or 0)
+        except Exception as error:  # a damaged stream may raise anything
+            raise _undecodable(syntax, "gdcm") from error
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
@@ -51,12 +57,7 @@ def decode(dataset: Dataset, frame: int | None = None) -> AnyArray:
     try:
         array, _ = decoder.as_array(dataset, index=frame)
     except Exception as error:  # each decoder has its own kinds of exception
-        tried = ", ".join(decoder.available_plugins) or "pydicom"
-        raise Refusal(
-            "undecodable",
-            f"The pixels, stored as {syntax.name!r}, could not be decoded (tried: {tried}): they "
-            "are damaged, cut off, or of a variant that is not read. Export it uncompressed.",
-        ) from error
+        raise _undecodable(syntax, ", ".join(decoder.available_plugins) or "pydicom") from error
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
@@ -75,6 +76,14 @@ def transfer_syntax(dataset: Dataset, expected_bytes: int) -> pydicom.uid.UID:
     syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
     dataset.file_meta.TransferSyntaxUID = syntax
     return syntax
+
+
+def _undecodable(syntax: pydicom.uid.UID, tried: str) -> Refusal:
+    return Refusal(
+        "undecodable",
+        f"The pixels, stored as {syntax.name!r}, could not be decoded (tried: {tried}): they "
+        "are damaged, cut off, or of a variant that is not read. Export it uncompressed.",
+    )
 
 
 def cut_off() -> Refusal:
