@@ -29,7 +29,8 @@ def atomic_path(final: Path) -> Iterator[Path]:
 
     Raises WriteError for every OSError of the block: it should do nothing but write.
     """
-    temporary = final.with_name(f".{uuid.uuid4().hex[:12]}.tmp{final.suffix}")
+    suffix = "".join(final.suffixes[-2:]) if final.suffix == ".gz" else final.suffix
+    temporary = final.with_name(f".{uuid.uuid4().hex[:12]}.tmp{suffix}")
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

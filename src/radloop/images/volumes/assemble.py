@@ -20,6 +20,7 @@ import numpy.typing as npt
 from radloop.errors import InputError
 from radloop.images.image import Floats, Geometry, Image, Reading
 from radloop.images.limits import VOLUME_LIMITS, ReadLimits
+from radloop.images.sampling import sample_plane, taps
 from radloop.images.verdict import Refusal, Verdict, warned
 from radloop.images.volumes.decode import Pixels, rescaled, stays_whole
 from radloop.images.volumes.layout import Layout
@@ -237,35 +238,15 @@ def _in_plane(
     stored: AnyArray, one: Slice, down: Floats, across: Floats, fill: float
 ) -> npt.NDArray[np.float32]:
     """A slice at the fractional rows `down` and columns `across`; `fill` beyond its edges."""
-    first, weight, beyond_y = _taps(down, stored.shape[0])
-    values = stored[first].astype(np.float32)
-    values += (stored[np.minimum(first + 1, stored.shape[0] - 1)] - values) * weight[:, None]
-    first, weight, beyond_x = _taps(across, stored.shape[1])
-    left = values.take(first, 1)
-    right = values.take(np.minimum(first + 1, stored.shape[1] - 1), 1)
-    right -= left
-    right *= weight
-    left += right
+    rows, columns = taps(down, stored.shape[0]), taps(across, stored.shape[1])
+    values = sample_plane(stored, rows, columns)
     if one.slope != 1:
-        left *= np.float32(one.slope)
+        values *= np.float32(one.slope)
     if one.intercept != 0:
-        left += np.float32(one.intercept)
-    left[beyond_y] = fill
-    left[:, beyond_x] = fill
-    return left
-
-
-def _taps(
-    place: Floats, size: int
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """The sample before each place, the weight of the one after it, and which places lie outside.
-
-    A sample reaches half a spacing to either side, as in ITK.
-    """
-    beyond = (place < -0.5) | (place > size - 0.5)
-    inside = np.clip(place, 0, size - 1)
-    first = np.floor(inside).astype(np.intp)
-    return first, (inside - first).astype(np.float32), beyond
+        values += np.float32(one.intercept)
+    values[rows[2]] = fill
+    values[:, columns[2]] = fill
+    return values
 
 
 def _in_order(work: Callable[[Any], T], items: Sequence[Any] | range) -> Iterator[T]:

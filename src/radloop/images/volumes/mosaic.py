@@ -62,7 +62,7 @@ def _csa(dataset: Dataset) -> tuple[int, np.ndarray[tuple[int], np.dtype[np.floa
         warnings.simplefilter("ignore")  # importing it warns of its other, unused parts
         from nibabel.nicom import csareader
     try:
-        tags = csareader.read(dataset[0x0029, 0x1010].value)["tags"]  # type: ignore[no-untyped-call]
+        tags = csareader.read(dataset[0x0029, 0x1010].value)["tags"]
         count = int(tags["NumberOfImagesInMosaic"]["items"][0])
         normal = np.asarray(tags["SliceNormalVector"]["items"], np.float64)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Read one volume from wherever it lies: a folder of DICOM files, or one file."""
+"""Read one volume from wherever it lies: a folder of DICOM files, one of them, or a NIfTI file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from pathlib import Path
 
 from radloop.images.image import Reading
 from radloop.images.limits import VOLUME_LIMITS, ReadLimits
+from radloop.images.nifti import is_nifti, read_nifti
 from radloop.images.verdict import refused
+from radloop.images.volume_operations import resample
 from radloop.images.volumes.assemble import read_series
 from radloop.images.volumes.series import Folder, Series, find_series
 
@@ -25,8 +27,14 @@ def read_volume(
     see `read_series`. Scouts, screenshots, reports and other files beside the volume do not
     disturb.
 
-    Refusals are those of the series and of its pixels, and "no_series", "several_series".
+    Refusals are those of the series and of its pixels, those of `read_nifti`, and "no_series",
+    "several_series".
     """
+    if path.is_file() and is_nifti(path):
+        reading = read_nifti(path, limits)
+        if reading.image is None or spacing is None:
+            return reading
+        return Reading(resample(reading.image, spacing), reading.verdict)
     found = find_series([path], limits)
     candidates = [s for s in found.series if series in (None, s.uid)]
     usable = [s for s in candidates if not _hopeless(s, even_out)]
