@@ -70,7 +70,7 @@ def slice_dataset(made: Made, k: int, series: str = "a") -> Dataset:
     dataset.InstanceNumber = k + 1
     dataset.ImagePositionPatient = [float(v) for v in made.positions[k]]
     dataset.ImageOrientationPatient = [float(v) for v in made.axes[:, :2].T.ravel()]
-    dataset.PixelSpacing = list(made.spacing)
+    dataset.PixelSpacing, dataset.SliceThickness = list(made.spacing), 2
     dataset.RescaleSlope, dataset.RescaleIntercept = STEP, 0
     put_pixels(dataset, np.rint(field(made.points(k)) / STEP).astype(np.int16))
     return dataset
@@ -130,7 +130,7 @@ def enhanced_dataset(made: Made, order: Sequence[int]) -> Dataset:
     """The whole series as one enhanced multi-frame CT object, its frames in `order`."""
     dataset = _object(EnhancedCTImageStorage, uid("enhanced"), "enhanced")
     measures, orientation, values = Dataset(), Dataset(), Dataset()
-    measures.PixelSpacing = list(made.spacing)
+    measures.PixelSpacing, measures.SliceThickness = list(made.spacing), 2
     orientation.ImageOrientationPatient = [float(v) for v in made.axes[:, :2].T.ravel()]
     values.RescaleSlope, values.RescaleIntercept = STEP, 0
     shared = Dataset()

@@ -133,6 +133,8 @@ def _shown(first: Slice, array: AnyArray) -> tuple[float, float]:
 def _grid(layout: Layout, spacing: tuple[float, float, float] | None) -> _Grid:
     planes = layout.planes
     depth, rows, columns = _offsets(layout)
+    if layout.tilt == 0:  # a drift below half a pixel makes the volume no larger
+        rows, columns = rows * 0, columns * 0
     z = _even_gap(layout, depth)
     wanted = spacing or (z, *planes.spacing)
     height = rows.max() - rows.min() + (planes.shape[1] - 1) * planes.spacing[0]
@@ -153,13 +155,13 @@ def _grid(layout: Layout, spacing: tuple[float, float, float] | None) -> _Grid:
 
 def _offsets(layout: Layout) -> tuple[Floats, Floats, Floats]:
     """Where each slice's first pixel lies from the first slice's: along the normal, the rows'
-    direction and the columns', in mm. Without tilt the rounding of positions is left out."""
+    direction and the columns', in mm. In an even series the rounding of positions is left out."""
     planes = layout.planes
     way = np.asarray(planes.origins) - np.asarray(planes.origins[0])
     depth = way @ planes.normal
     if layout.uneven is None:  # rounded positions on an even grid
         depth = np.linspace(0, depth[-1], len(depth))
-    if layout.tilt == 0:
+    if layout.tilt == 0 and layout.uneven is None:
         return depth, np.zeros_like(depth), np.zeros_like(depth)
     return depth, way @ np.asarray(planes.row), way @ np.asarray(planes.column)
 
