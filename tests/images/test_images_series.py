@@ -155,8 +155,8 @@ def test_a_missing_slice_is_located(tmp_path):
     paths[4].unlink()
     verdict = only(tmp_path).verdict
     assert verdict.code == "missing_slices"
-    assert "1 slice is missing" in verdict.messages[-1]
-    assert "between slices 4 and 6" in verdict.messages[-1]
+    assert "1 slice is missing" in verdict.messages[0]
+    assert "between slices 4 and 6" in verdict.messages[0]
 
 
 def test_uneven_gaps_are_named_in_runs(tmp_path):

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import radloop
-from radloop.cli import cases, judging, models, reading
+from radloop.cli import cases, judging, models, reading, volumes
 from radloop.cli.console import Commands
 
 app = typer.Typer(
@@ -44,6 +44,8 @@ app.command()(models.systems)
 app.add_typer(cases.importers, name="import")
 app.command()(cases.split)
 app.command()(cases.check)
+app.command()(volumes.series)
+app.command()(volumes.convert)
 app.command()(models.train)
 app.command()(judging.evaluate)
 app.command()(reading.predict)

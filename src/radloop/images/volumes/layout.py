@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from radloop.images.image import Floats, Planes
-from radloop.images.verdict import ACCEPTED, Refusal, Verdict, noted, refused, warned
+from radloop.images.verdict import ACCEPTED, Refusal, Verdict, noted, warned
 from radloop.images.volumes.slices import Slice, place
 
 _SAME_PLACE = 0.01  # mm: two slices this close lie at one position
@@ -204,17 +204,22 @@ def _unevenness(ordered: Sequence[Slice], gaps: Floats) -> Verdict | None:
         wide = np.flatnonzero(whole > 1)
         missing = int((whole - 1).sum())
         where = "; ".join(_between(ordered, int(k), gaps) for k in wide[:4])
-        return refused(
+        return _liftable(
             "missing_slices",
             f"{missing} {'slice is' if missing == 1 else 'slices are'} missing where the others "
-            f"lie {typical:.2f} mm apart: {where}{_more(len(wide) - 4)}. Fetch the whole series, "
-            "or have the gaps interpolated (resampling allowed).",
+            f"lie {typical:.2f} mm apart: {where}{_more(len(wide) - 4)}.",
+            "Fetch the whole series, or allow the gaps to be interpolated.",
         )
-    return refused(
+    return _liftable(
         "uneven_gaps",
-        f"The slices lie unevenly: {_kinds(ordered, gaps)}. Have them resampled onto an even grid "
-        "(resampling allowed), or read the parts as series of their own.",
+        f"The slices lie unevenly: {_kinds(ordered, gaps)}.",
+        "Allow them to be resampled onto an even grid, or read the parts as series of their own.",
     )
+
+
+def _liftable(code: str, what: str, remedy: str) -> Verdict:
+    """A refusal whose remedy stands apart, since it falls away when the user follows it."""
+    return Verdict("refused", code, (what, remedy))
 
 
 def _kinds(ordered: Sequence[Slice], gaps: Floats) -> str:
