@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import radloop
-from radloop.cli import cases, judging, models, reading, volumes
+from radloop.cli import cases, judging, models, privacy, reading, volumes
 from radloop.cli.console import Commands
 
 app = typer.Typer(
@@ -46,6 +46,7 @@ app.command()(cases.split)
 app.command()(cases.check)
 app.command()(volumes.series)
 app.command()(volumes.convert)
+app.command()(privacy.deidentify)
 app.command()(models.train)
 app.command()(judging.evaluate)
 app.command()(reading.predict)
