@@ -145,6 +145,12 @@ def _check_kind(dataset: Dataset) -> None:
             "A report, a document or annotations: free text that no rule can clean. Leave it out, "
             "or have a person write it anew.",
         )
+    if "PixelData" not in dataset:
+        raise Refusal(
+            "no_pixels",
+            "The DICOM file holds no pixels, or was cut off before them. Only images are "
+            "de-identified.",
+        )
     if dataset.file_meta.get("TransferSyntaxUID") in MPEGTransferSyntaxes:
         raise Refusal("video", "A video: its frames cannot be looked at here. Leave it out.")
     if "TransferSyntaxUID" not in dataset.file_meta:
@@ -157,8 +163,6 @@ def _check_kind(dataset: Dataset) -> None:
 
 
 def _pixels(dataset: Dataset) -> npt.NDArray[Any] | None:
-    if "PixelData" not in dataset or "Rows" not in dataset:
-        return None
     many = int(dataset.get("NumberOfFrames") or 1) > 1
     try:
         return decode(dataset, 0 if many else None)
