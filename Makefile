@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo lint types docs check-real bench clean
+.PHONY: help setup test demo lint types docs check-real bench fuzz clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -41,6 +41,16 @@ check-real: $(DEV_STAMP)  ## slow checks on real images outside the repository
 
 bench: $(DEV_STAMP)  ## films a second against the plain script; see benchmarks/README.md
 	@$(BIN)/python benchmarks/predict_speed.py $(ARGS)
+
+READERS := radiograph mask series nifti nifti-gz segmentation
+SECONDS_A_READER ?= 100
+
+fuzz: $(DEV_STAMP)  ## every reader fed with mutated files, ten minutes in all
+	@$(PIP) install --progress-bar off --quiet -c constraints.txt -e '.[fuzz]'
+	@for reader in $(READERS); do echo "fuzz: $$reader"; \
+	  $(BIN)/python fuzz/readers.py $$reader $(SECONDS_A_READER) 2> fuzz-$$reader.log \
+	  || { tail -40 fuzz-$$reader.log; exit 1; }; \
+	  grep -E 'number_of_executed|slowest_unit|peak_rss' fuzz-$$reader.log; done
 
 clean:  ## remove .venv and everything that was built
 	@rm -rf $(VENV) site build dist $(DEMO_OUT) src/*.egg-info

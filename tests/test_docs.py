@@ -36,6 +36,7 @@ RUN = [
     "how-to/train.md",
     "how-to/audit.md",
     "how-to/dicom.md",
+    "how-to/volumes.md",
     "how-to/predict.md",
     "how-to/cross-validate.md",
     "how-to/transfer.md",
@@ -167,6 +168,9 @@ def test_every_command_is_in_the_reference() -> None:
     assert missing == []
 
 
+MAKES_A_VERDICT = ("refused", "warned", "Refusal", "_refuse_unlike", "_liftable")
+
+
 def codes_in_source() -> set[str]:
     """The first argument of every verdict that the source makes."""
     found = set()
@@ -175,7 +179,7 @@ def codes_in_source() -> set[str]:
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Name)
-                and node.func.id in ("refused", "warned", "Refusal")
+                and node.func.id in MAKES_A_VERDICT
             ):
                 constants = (c for c in ast.walk(node.args[0]) if isinstance(c, ast.Constant))
                 found |= {c.value for c in constants if isinstance(c.value, str)}

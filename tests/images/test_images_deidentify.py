@@ -28,6 +28,9 @@ from radloop.images.deidentify.folder import deidentify_folder
 from radloop.images.deidentify.profile import Options
 from radloop.images.deidentify.pseudonyms import Pseudonyms, pseudonyms_of
 
+# pydicom warns of what these tests do on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
 KEY = Pseudonyms(b"0123456789abcdef")
 SECRET = "Zyxw9Secret"
 # Attributes of the basic profile's table, of every kind of action and representation.

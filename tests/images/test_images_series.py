@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from made_series import Made, enhanced_dataset, put_pixels, save, slice_dataset, uid, write_series
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
@@ -16,6 +18,9 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from radloop.errors import InputError
 from radloop.images.volumes.read import read_volume
 from radloop.images.volumes.series import Series, find_series
+
+# pydicom warns of what these tests do on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 Edit = Callable[[Dataset, int], None]
 
@@ -281,3 +286,20 @@ def test_a_mosaic_without_its_private_header_is_refused(tmp_path):
 def test_a_missing_folder_is_an_input_error(tmp_path):
     with pytest.raises(InputError, match="no 'nowhere'"):
         find_series([tmp_path / "nowhere"])
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_a_slice_with_wrong_bytes_gets_a_verdict(tmp_path, data):
+    """Found by fuzzing: a decoder in Rust panics below `Exception`, a value may not be parsed."""
+    dataset = slice_dataset(Made(), 0)
+    if data.draw(st.booleans()):
+        dataset.compress("1.2.840.10008.1.2.5")
+    path = save(dataset, tmp_path / "a.dcm")
+    save(slice_dataset(Made(), 1), tmp_path / "b.dcm")
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(132, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    reading = read_volume(tmp_path, even_out=True)
+    assert (reading.image is None) == reading.verdict.refused

@@ -56,7 +56,9 @@ def decode(dataset: Dataset, frame: int | None = None) -> AnyArray:
         raise cut_off()
     try:
         array, _ = decoder.as_array(dataset, index=frame)
-    except Exception as error:  # each decoder has its own kinds of exception
+    except BaseException as error:  # each decoder has its own; one in Rust panics below Exception
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
         raise _undecodable(syntax, ", ".join(decoder.available_plugins) or "pydicom") from error
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 

@@ -20,12 +20,13 @@ from radloop.images.dicom_facts import number, numbers
 from radloop.images.dicom_pixels import cut_off
 from radloop.images.limits import VOLUME_LIMITS, ReadLimits, check_size
 from radloop.images.read import looks_like_dicom, open_file
-from radloop.images.verdict import ACCEPTED, Refusal, Verdict
+from radloop.images.verdict import ACCEPTED, Refusal, Verdict, refused
 from radloop.images.volumes.enhanced import frames_of
 from radloop.images.volumes.mosaic import is_mosaic, slices_of_mosaic
 from radloop.images.volumes.slices import Slice, pair, vector
 
 _VOLUMES = {"CT", "MR", "PT"}
+_FILMS = {"CR", "DX", "DR", "RG", "PX", "IO", "MG"}
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"
 _TEXT = (
@@ -94,12 +95,8 @@ def read_header(path: Path, limits: ReadLimits = VOLUME_LIMITS) -> FileHeader | 
     except EOFError:
         return _header(path, dataset, cut_off().verdict)
     except Exception:  # a parser fed with damaged bytes may raise anything
-        verdict = Verdict(
-            "refused",
-            "corrupt",
-            ("The DICOM file is damaged and cannot be read. Export it again.",),
-        )
-        return _header(path, dataset, verdict)
+        message = "The DICOM file is damaged and cannot be read. Export it again."
+        return _header(path, dataset, refused("corrupt", message))
 
 
 def _header(
@@ -167,10 +164,11 @@ def _check_kind(dataset: Dataset) -> None:
         raise Refusal("screenshot", "A screenshot (secondary capture), not a slice.")
     if (number(dataset, "SamplesPerPixel") or 1) > 1:
         raise Refusal("screenshot", "A colour image (a screenshot or a report), not a slice.")
+    if modality in _FILMS:
+        raise Refusal("film", "A radiograph, not a slice of a volume.")
     if modality not in _VOLUMES:
         raise Refusal(
-            "film" if modality in {"CR", "DX", "DR", "RG", "PX", "IO", "MG"} else "not_a_volume",
-            f"An image of modality {modality[:16]!r}, not a slice of a volume.",
+            "not_a_volume", f"An image of modality {modality[:16]!r}, not a slice of a volume."
         )
     if "LOCALIZER" in kinds:
         raise Refusal("localizer", "A scout (localizer), not a slice of the volume.")
@@ -250,7 +248,10 @@ def _text(dataset: Dataset, keyword: str) -> str:
 
 
 def _values(dataset: Dataset, keyword: str) -> list[Any]:
-    value = dataset.get(keyword)
+    try:
+        value = dataset.get(keyword)
+    except Exception:  # a value that cannot be parsed says nothing
+        return []
     if value is None or value == "":
         return []
     return list(value) if isinstance(value, pydicom.multival.MultiValue) else [value]

@@ -86,13 +86,13 @@ def _planes(ordered: Sequence[Slice]) -> Planes:
 
 
 def _check_alike(slices: Sequence[Slice]) -> None:
-    _check_one(
-        slices, "several_patients", lambda s: s.patient,
+    _refuse_unlike(
+        "several_patients", slices, lambda s: s.patient,
         "{some} belong to another patient than the other {rest}. Sort out which is which before "
         "anything is read.",
     )  # fmt: skip
-    _check_one(
-        slices, "mixed_size", lambda s: (s.rows, s.columns),
+    _refuse_unlike(
+        "mixed_size", slices, lambda s: (s.rows, s.columns),
         "{some} have another number of rows and columns than the other {rest}. Separate them.",
     )  # fmt: skip
     without = [s for s in slices if s.position is None or s.row is None or s.column is None]
@@ -110,14 +110,14 @@ def _check_alike(slices: Sequence[Slice]) -> None:
             f"{_capital(place(unspaced))}: no valid PixelSpacing, so that nothing can be "
             "measured. Export the original series.",
         )
-    _check_one(
-        slices, "mixed_spacing", lambda s: tuple(round(v, 3) for v in s.spacing or ()),
+    _refuse_unlike(
+        "mixed_spacing", slices, lambda s: tuple(round(v, 3) for v in s.spacing or ()),
         "{some} have another pixel spacing than the other {rest}. Separate them.",
     )  # fmt: skip
 
 
-def _check_one(
-    slices: Sequence[Slice], code: str, fact: Callable[[Slice], Hashable], sentence: str
+def _refuse_unlike(
+    code: str, slices: Sequence[Slice], fact: Callable[[Slice], Hashable], sentence: str
 ) -> None:
     """Refuse, naming the slices that differ from the majority."""
     counts = Counter(fact(s) for s in slices)
