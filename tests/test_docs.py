@@ -38,6 +38,7 @@ RUN = [
     "how-to/dicom.md",
     "how-to/volumes.md",
     "how-to/predict.md",
+    "how-to/hemorrhage.md",
     "how-to/cross-validate.md",
     "how-to/transfer.md",
     "how-to/compare.md",
@@ -71,6 +72,31 @@ def draw_chest(seed: int) -> dict[str, np.ndarray]:
     return {"film": np.clip(noisy, 0, 255).astype(np.uint8), **masks}
 
 
+def write_heads(folder: Path) -> None:
+    """`scans/<patient>/<slice>.png` and `slices.csv`: rings of bone, every second with a bleed."""
+    kinds = ("epidural", "intraparenchymal", "intraventricular", "subarachnoid", "subdural")
+    rows = ["patient,slice," + ",".join(kinds)]
+    rng = np.random.default_rng(0)
+    for patient in range(6):
+        turn = int(rng.integers(-12, 13))
+        for number in range(1, 10):
+            film = np.zeros((96, 96), np.uint8)
+            cv2.ellipse(film, (48, 48), (34, 42), turn, 0, 360, 255, -1)
+            cv2.ellipse(film, (48, 48), (30, 38), turn, 0, 360, 100 + number, -1)
+            film += rng.integers(0, 9, film.shape, np.uint8) * (film < 200)
+            for _ in range(6):
+                sulcus = [int(v) for v in rng.integers(26, 70, 2)]
+                cv2.circle(film, sulcus, int(rng.integers(2, 6)), 40, -1)
+            bleeds = patient % 2 == 1 and 3 < number < 7
+            if bleeds:
+                cv2.circle(film, (60, 50), 8, 190, -1)
+            path = folder / "scans" / f"{patient:02}" / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            assert cv2.imwrite(str(path), film)
+            rows.append(f"{patient},{number},0,{int(bleeds)},0,0,0")
+    (folder / "slices.csv").write_text("\n".join(rows) + "\n")
+
+
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`films/`, `masks/<structure>/` and `ctr.csv`, as the pages name them."""
@@ -84,6 +110,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert cv2.imwrite(str(path), array)
         rows.append(f"{name},0.{42 + patient}")
     (folder / "ctr.csv").write_text("\n".join(rows) + "\n")
+    write_heads(folder)
     # Exit code 3 is a finished command: a network after one epoch refuses films.
     program = folder / "bin" / "radloop"
     program.parent.mkdir()

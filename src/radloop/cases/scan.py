@@ -20,7 +20,7 @@ from radloop.cases.case import Case
 from radloop.cases.near_duplicates import THUMBNAIL, Thumbnail, thumbnail
 from radloop.cases.table import CaseTable
 from radloop.images.masks import MaskError, read_mask
-from radloop.images.read import read_radiograph
+from radloop.images.scans import read_image
 from radloop.images.verdict import Verdict
 
 Progress = Callable[[int, int], None]
@@ -33,9 +33,10 @@ MASK_BITS = 8
 class ImageScan:
     """What is known of one image file; all but the first four fields only if it could be read.
 
-    shape: (rows, columns). spacing: mm, or None. file_digest, pixel_digest: of the bytes and of
-    the displayed pixels. brightness, contrast: mean and 1st to 99th percentile range of the
-    displayed grey values, 0..255.
+    shape: (rows, columns), for a scan (rows, columns, slices). spacing: mm along these, or None.
+    file_digest, pixel_digest: of the bytes and of the displayed pixels. brightness, contrast: mean
+    and 1st to 99th percentile range of the displayed grey values, 0..255; of a scan, as its
+    thumbnail, of the middle slice.
     """
 
     case_id: str
@@ -114,28 +115,40 @@ def _scan_case(case: Case, structures: Iterable[str]) -> CaseScan:
 
 
 def _scan_image(case: Case, channel: str, path: Path) -> ImageScan:
-    reading = read_radiograph(path)
+    reading = read_image(path)
     if reading.image is None:
         return ImageScan(case.case_id, channel, reading.verdict)
     image = reading.image
     shown = image.as_uint8()
-    with path.open("rb") as file:
-        file_digest = hashlib.file_digest(file, "sha256").hexdigest()
     pixels = hashlib.sha256(repr(shown.shape).encode())
     pixels.update(np.ascontiguousarray(shown).data)
+    shape, spacing = image.geometry.shape, image.geometry.spacing
+    if shown.ndim == 3:
+        shown = shown[len(shown) // 2]
+        shape, spacing = (*shape[1:], shape[0]), spacing and (*spacing[1:], spacing[0])
     low, high = _percentiles(shown)
     return ImageScan(
         case.case_id,
         channel,
         reading.verdict,
-        file_digest=file_digest,
+        file_digest=_digest(path),
         pixel_digest=pixels.hexdigest(),
-        shape=image.geometry.shape,
-        spacing=image.geometry.spacing,
+        shape=shape,
+        spacing=spacing,
         brightness=float(shown.mean()),
         contrast=high - low,
         thumbnail=thumbnail(shown),
     )
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file, or of the files of a folder in the order of their names."""
+    files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for name in files:
+        with name.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def _percentiles(shown: npt.NDArray[np.uint8]) -> tuple[float, float]:

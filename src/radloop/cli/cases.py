@@ -101,6 +101,35 @@ def import_table(
     _show_import(report, out, quiet, as_json)
 
 
+@importers.command("slices")
+def import_slices(
+    images: Images,
+    table: Annotated[Path, typer.Option("--table", metavar="CSV", help="One row a slice.")],
+    case_column: Annotated[
+        str, typer.Option("--case-column", metavar="C", help="The column that names the scan.")
+    ],
+    slice_column: Annotated[
+        str, typer.Option("--slice-column", metavar="S", help="The column of slice numbers.")
+    ],
+    label: Annotated[
+        list[str], typer.Option("--label", metavar="NAME=COLUMN", help="A column of 0 and 1.")
+    ],
+    any_label: Annotated[
+        str | None,
+        typer.Option("--any", metavar="NAME", help="Also a label: 1 where any other one is."),
+    ] = None,
+    out: Out = Path("cases.csv"),
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Scans as folders of numbered slices, with a table of labels by slice."""
+    from radloop.cases.slices import import_slices as run
+
+    labels = pairs(label, "NAME=COLUMN")
+    report = run(images, table, case_column, slice_column, labels, any_label=any_label, out=out)
+    _show_import(report, out, quiet, as_json)
+
+
 def _show_import(report: ImportReport, out: Path, quiet: bool, as_json: bool) -> None:
     if as_json:
         result_json(report.to_json())

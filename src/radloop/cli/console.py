@@ -33,6 +33,13 @@ Members = Annotated[
     int,
     typer.Option(min=1, max=9, metavar="N", help="Read each film N times, slightly shifted."),
 ]
+EvenOut = Annotated[
+    bool,
+    typer.Option(
+        "--resample-gaps",
+        help="Read scans with uneven gaps too: resampled onto an even grid, with a warning.",
+    ),
+]
 Device = Annotated[str, typer.Option(help="Where the network runs: cpu, cuda or auto.")]
 
 

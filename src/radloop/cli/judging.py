@@ -12,6 +12,7 @@ from radloop.cli.console import (
     REFUSED,
     Cases,
     Device,
+    EvenOut,
     Json,
     Members,
     Quiet,
@@ -36,6 +37,7 @@ def evaluate(
     ] = None,
     members: Members = 1,
     device: Device = "auto",
+    even_out: EvenOut = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -45,7 +47,7 @@ def evaluate(
     from radloop.inference.predict import PredictOptions
     from radloop.systems.model import load_model
 
-    options = PredictOptions(device=device, pictures=True, members=members)
+    options = PredictOptions(device=device, pictures=True, members=members, even_out=even_out)
     with on_interrupt("No report was written."), progress_bar("judging", quiet) as progress:
         report = run(load_model(model), read_cases(cases), split, out, options, progress)
     if as_json:
@@ -93,7 +95,8 @@ def compare(
     from radloop.evaluation.compare import compare as run
     from radloop.systems.registry import get_system
 
-    comparison = run(report_a, report_b, get_system(_system_of(report_a)).measures, out)
+    system = get_system(_system_of(report_a))
+    comparison = run(report_a, report_b, system.measures, out, slice_specs=system.slice_measures)
     if as_json:
         result_json(comparison.to_json())
     else:

@@ -141,6 +141,38 @@ def train(
         result(f"the model is in {out}; validation score {report.best_score:.4f}")
 
 
+def ensemble(
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL ...", help="The models of a cross-validation.")
+    ],
+    cases: Cases,
+    out: Annotated[Path, typer.Option(help="The model folder to write.", metavar="MODEL")],
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="REPORT",
+            help="Also judge every fold by the model that left it out, calibrated on the others.",
+        ),
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Make one model of those that `train --fold K` left, calibrated on their held-out cases."""
+    from radloop.cases.table import read_cases
+    from radloop.evaluation.pool import judge_folds
+    from radloop.systems.ensemble import ensemble as run
+
+    table = read_cases(cases)
+    made = run(models, table, out)
+    if report is not None:
+        judge_folds(made, table, report)
+        message(f"the cross-validation's report is {report / 'report.html'}", quiet)
+    if as_json:
+        result_json({"model": str(out), "members": made.model.info["members"]})
+    else:
+        result(f"the model is in {out}; {made.model.info['members']} members")
+
+
 def export(
     model: ModelArgument,
     format: Annotated[str, typer.Option("--format", help="onnx or openvino.")],

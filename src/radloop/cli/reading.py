@@ -10,6 +10,7 @@ import typer
 from radloop.cli.console import (
     REFUSED,
     Device,
+    EvenOut,
     Json,
     Members,
     Quiet,
@@ -44,10 +45,11 @@ def predict(
     workers: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Threads that read and write films.")
     ] = None,
+    even_out: EvenOut = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Read films with a model: writes predictions.jsonl, masks, and pictures when asked.
+    """Read films or scans with a model: writes predictions.jsonl, masks, and pictures when asked.
 
     Ends with 3 when films were refused; each is listed with its reason.
     """
@@ -61,7 +63,12 @@ def predict(
     from radloop.systems.model import load_model
 
     options = PredictOptions(
-        device=device, engine=engine, pictures=pictures, members=members, workers=workers
+        device=device,
+        engine=engine,
+        pictures=pictures,
+        members=members,
+        workers=workers,
+        even_out=even_out,
     )
     with (
         on_interrupt(f"The films read so far are in {out / PARTIAL_NAME}."),
@@ -110,7 +117,7 @@ def demo(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Do the main job on the real films that come with Radloop."""
+    """Do the main job on the real films and scans that come with Radloop."""
     from radloop.service.demo import run_demo
     from radloop.service.worklist import worklist_table, worklist_to_json
 
@@ -121,5 +128,4 @@ def demo(
     else:
         result_table(worklist_table(items))
     message(f"findings: {out / 'predictions.jsonl'}", quiet)
-    message(f"pictures: {out / 'pictures'}", quiet)
     message(f"the page: {out / 'index.html'}", quiet)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from radloop.errors import InputError
 from radloop.evaluation.page import decimals, render, show, show_interval
-from radloop.evaluation.report import CASES, REPORT, plain
+from radloop.evaluation.report import CASES, REPORT, SLICES, plain
 from radloop.evaluation.rows import Row, numeric_columns, patients_of, read_rows
 from radloop.images.write import write_text
 from radloop.measures.bootstrap import PairedDifference, paired_bootstrap
@@ -141,12 +141,14 @@ def compare(
     specs: Sequence[MeasureSpec],
     out: Path | None = None,
     *,
+    slice_specs: Sequence[MeasureSpec] = (),
     resamples: int = 2000,
     seed: int = 0,
 ) -> Comparison:
     """Compare two report folders of one system, measure by measure, on the cases they share.
 
-    specs: the system's measures; each is computed anew from the per-case tables. out: a folder
+    specs: the system's measures; each is computed anew from the per-case tables. slice_specs: the
+    same for slices, where both reports have a table of them. out: a folder
     for `comparison.json` and `comparison.html`. Raises InputError for folders that are not
     reports, for reports of different systems, and when the cases are not the same ones.
     """
@@ -156,18 +158,53 @@ def compare(
             f"The reports judge different systems: {about_a['system']} and {about_b['system']}.",
             "Compare two models of one system.",
         )
-    by_case_a = {str(row["case_id"]): row for row in read_rows(report_a / CASES)}
-    by_case_b = {str(row["case_id"]): row for row in read_rows(report_b / CASES)}
+    cases = _paired(report_a / CASES, report_b / CASES, specs, resamples, seed)
+    differences, left_out = list(cases.differences), list(cases.left_out)
+    if slice_specs and all((report / SLICES).is_file() for report in (report_a, report_b)):
+        slices = _paired(report_a / SLICES, report_b / SLICES, slice_specs, resamples, seed)
+        differences += slices.differences
+        left_out += slices.left_out
+    comparison = Comparison(
+        system=str(about_a["system"]),
+        model_a=_model_name(about_a, report_a),
+        model_b=_model_name(about_b, report_b),
+        n=cases.n,
+        patients=cases.patients,
+        differences=tuple(differences),
+        only_a=cases.only_a,
+        only_b=cases.only_b,
+        left_out=tuple(left_out),
+        method=METHOD.format(n=resamples),
+    )
+    if out is not None:
+        _write(comparison, out)
+    return comparison
+
+
+@dataclass(frozen=True)
+class _Paired:
+    """One table of both reports, compared; the fields are those of `Comparison`."""
+
+    n: int
+    patients: int
+    differences: tuple[MeasureDifference, ...]
+    only_a: tuple[str, ...]
+    only_b: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def _paired(
+    table_a: Path, table_b: Path, specs: Sequence[MeasureSpec], resamples: int, seed: int
+) -> _Paired:
+    by_case_a = {str(row["case_id"]): row for row in read_rows(table_a)}
+    by_case_b = {str(row["case_id"]): row for row in read_rows(table_b)}
     common = [case for case in by_case_a if case in by_case_b]
     rows_a, rows_b = [by_case_a[case] for case in common], [by_case_b[case] for case in common]
     _check_same_cases(rows_a, rows_b)
     columns_a, columns_b = numeric_columns(rows_a), numeric_columns(rows_b)
     patients = patients_of(rows_a)
     usable = [spec for spec in specs if _has(columns_a, spec) and _has(columns_b, spec)]
-    comparison = Comparison(
-        system=str(about_a["system"]),
-        model_a=_model_name(about_a, report_a),
-        model_b=_model_name(about_b, report_b),
+    return _Paired(
         n=len(common),
         patients=len(set(patients)),
         differences=tuple(
@@ -180,11 +217,7 @@ def compare(
         only_a=tuple(case for case in by_case_a if case not in by_case_b),
         only_b=tuple(case for case in by_case_b if case not in by_case_a),
         left_out=tuple(spec.name for spec in specs if spec not in usable),
-        method=METHOD.format(n=resamples),
     )
-    if out is not None:
-        _write(comparison, out)
-    return comparison
 
 
 def _write(comparison: Comparison, out: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ import numpy as np
 
 from radloop.cases.table import CaseTable
 from radloop.errors import InputError
-from radloop.evaluation.report import write_report
-from radloop.findings.picture import draw_film
+from radloop.evaluation.report import SliceLevel, write_report
 from radloop.images.write import write_jpeg
-from radloop.inference.engine import Engine, open_engine
+from radloop.inference.engine import Array, Engine, open_engine
+from radloop.inference.gradcam import GradCam
 from radloop.inference.pipeline import Item, Result, run_pipeline
 from radloop.inference.predict import PredictOptions
 from radloop.measures.spec import Figure, MeasureSpec
@@ -37,15 +38,21 @@ def evaluate(
     out: Path,
     options: PredictOptions = _DEFAULTS,
     progress: Callable[[int, int], None] | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Mapping[str, Any]:
     """Judge `model` on the cases of `split` (None: all) and write the report folder `out`.
 
-    Returns the content of report.json. Raises InputError when the table has no such split.
+    settings: instead of the model's own (thresholds, calibration), where those were measured on the
+    cases to judge. Returns the content of report.json. Raises InputError when the table has no such
+    split.
     """
     cases = (table.only(split) if split else table).cases
     system = model.system
     items = [Item(case.case_id, case.patient_id, case.image, case) for case in cases]
     engine = open_engine(model, options.engine, options.device, options.batch, options.workers)
+
+    slice_rows: dict[str, list[Row]] = {}
+    read_even = options.even_out
 
     def finish(result: Result) -> Row:
         row: Row = {
@@ -57,42 +64,61 @@ def evaluate(
         read, case = result.interpretation, result.item.case
         if read is None or result.image is None or case is None or result.verdict.refused:
             return row
+        slice_rows[case.case_id] = [
+            {"case_id": f"{case.case_id}/{k}", "patient_id": case.patient_id, **one}
+            for k, one in enumerate(system.judge_slices(case, result.image, read))
+        ]
         return row | system.judge(case, result.image, read)
 
     rows: list[Row] = []
-    settings = {"members": options.members}
+    changes = {**(settings or {}), "members": options.members}
     for row in run_pipeline(
-        model, engine, items, finish, workers=options.workers, settings=settings
-    ):
+        model, engine, items, finish, workers=options.workers, settings=changes,
+        even_out=read_even,
+    ):  # fmt: skip
         rows.append(row)
         if progress is not None:
             progress(len(rows), len(items))
     by_case = {item.case_id: item for item in items}
-    galleries = _galleries(model, engine, rows, by_case, out, settings) if options.pictures else {}
+    galleries = _galleries(model, engine, rows, by_case, out, changes) if options.pictures else {}
     judged = [with_columns(row, system.measures) for row in rows]
+    in_order = [one for item in items for one in slice_rows.get(item.case_id, ())]
     measured = {column for row in rows for column, value in row.items() if _is_number(value)}
     return write_report(
         out,
         system=system.name,
         model={"name": model.name, "version": model.version, "sha256": model.sha256},
         rows=judged,
-        measures=measures_of(system, measured),
-        figures=figures_of(system, measured),
+        measures=measures_of(system.measures, measured),
+        figures=figures_of(system.figures, measured),
         operating_point=system.operating_point,
         verdicts=Counter(str(row["verdict"]) for row in rows),
         galleries=galleries,
         notes=_notes(rows, split, table),
+        slices=slice_level(system, in_order),
     )
 
 
-def measures_of(system: System, measured: set[str]) -> list[MeasureSpec]:
-    """The system's measures whose columns hold values."""
-    return [m for m in system.measures if measured.issuperset(m.columns)]
+def slice_level(system: System, rows: Sequence[Mapping[str, object]]) -> SliceLevel | None:
+    """The slices' part of a report; None for a system or a model that says nothing of them."""
+    if not rows:
+        return None
+    measured = {column for row in rows for column, value in row.items() if _is_number(value)}
+    return SliceLevel(
+        rows,
+        measures_of(system.slice_measures, measured),
+        figures_of(system.slice_figures, measured),
+    )
 
 
-def figures_of(system: System, measured: set[str]) -> list[Figure]:
-    """The system's figures whose columns hold values."""
-    return [f for f in system.figures if measured.issuperset(_figure_columns(f))]
+def measures_of(measures: Sequence[MeasureSpec], measured: set[str]) -> list[MeasureSpec]:
+    """The measures whose columns hold values."""
+    return [m for m in measures if measured.issuperset(m.columns)]
+
+
+def figures_of(figures: Sequence[Figure], measured: set[str]) -> list[Figure]:
+    """The figures whose columns hold values."""
+    return [f for f in figures if measured.issuperset(_figure_columns(f))]
 
 
 def with_columns(row: Mapping[str, object], measures: Sequence[MeasureSpec]) -> Row:
@@ -143,19 +169,23 @@ def _galleries(
         "Best": ranked[::-1][:_GALLERY],
     }
 
+    cam = GradCam(model)
+
     def draw(result: Result) -> Path:
         read, image = result.interpretation, result.image
-        if read is None or image is None or read.labels is None:
+        if read is None or image is None:
             raise InputError(f"Case '{result.item.case_id}' changed during the evaluation.")
-        found = {s: read.labels == k for k, s in enumerate(model.system.structures, start=1)}
         row = next(r for r in ranked if r["case_id"] == result.item.case_id)
         path = Path("pictures", f"{len(seen):02d}.jpg")
         seen.append(path)
         title = f"{column.replace('_', ' ')} {float(row[column]):.3f}"  # type: ignore[arg-type]
-        write_jpeg(
-            out / path,
-            draw_film(image.as_uint8(), found, read.lines, title=title, caption=read.caption),
-        )
+        shown = replace(read, caption=f"{title}. {read.caption}")
+
+        def explain(slices: Sequence[int]) -> Array:
+            return cam(model.system.prepare(image, model.size), slices)
+
+        pictures = model.system.draw(image, shown, False, explain)
+        write_jpeg(out / path, pictures[""])
         return path
 
     seen: list[Path] = []

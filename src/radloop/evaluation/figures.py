@@ -15,8 +15,23 @@ import numpy as np
 
 from radloop.images.write import atomic_path
 from radloop.measures.agreement import bland_altman, pearson
-from radloop.measures.classification import auc, roc_curve, sensitivity, specificity
-from radloop.measures.spec import Agreement, Column, Distribution, Figure, Roc, Rows
+from radloop.measures.classification import (
+    auc,
+    expected_calibration_error,
+    roc_curve,
+    sensitivity,
+    specificity,
+)
+from radloop.measures.interval import wilson
+from radloop.measures.spec import (
+    Agreement,
+    Column,
+    Distribution,
+    Figure,
+    Reliability,
+    Roc,
+    Rows,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -160,11 +175,37 @@ def _draw_roc(sheet: Sheet, figure: Roc, rows: Rows) -> None:
     axes.legend(loc="lower right", frameon=False, fontsize=9)
 
 
+def _draw_reliability(sheet: Sheet, figure: Reliability, rows: Rows) -> None:
+    probability, truth = _complete(rows, figure.score, figure.truth)
+    if not probability.size:
+        _say(sheet, "No reliability diagram: there are no cases.")
+        return
+    axes = _axes(sheet, 111)
+    bins = np.minimum((probability * 10).astype(np.intp), 9)
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
+    for k in np.unique(bins):
+        here = bins == k
+        share = wilson(int(truth[here].sum()), int(here.sum()))
+        stated = float(probability[here].mean())
+        axes.plot([stated, stated], [share.low, share.high], color=BLUE, linewidth=1.2)
+        axes.plot(stated, share.value, "o", color=BLUE, markersize=5)
+        axes.annotate(
+            str(int(here.sum())), (stated, share.value), xytext=(5, 3), color=GREY, fontsize=7,
+            textcoords="offset points",
+        )  # fmt: skip
+    error = expected_calibration_error(probability, truth)
+    axes.text(0.02, 0.96, f"expected calibration error {error:.3f}", fontsize=9, va="top")
+    axes.set_xlabel("stated probability (bins of 0.1, number of cases beside)")
+    axes.set_ylabel("share of positives, 95 % interval")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+
+
 # One drawer a kind of figure; each knows its own kind, which the mapping's type cannot say.
 _DRAWERS: dict[type, Callable[..., None]] = {
     Distribution: _draw_distribution,
     Agreement: _draw_agreement,
     Roc: _draw_roc,
+    Reliability: _draw_reliability,
 }
 
 

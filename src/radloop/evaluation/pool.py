@@ -10,11 +10,20 @@ from typing import Any
 
 import numpy as np
 
+from radloop.cases.table import CaseTable
 from radloop.errors import InputError
-from radloop.evaluation.evaluate import figures_of, measures_of, with_columns
-from radloop.evaluation.report import CASES, REPORT, write_report
+from radloop.evaluation.evaluate import (
+    evaluate,
+    figures_of,
+    measures_of,
+    slice_level,
+    with_columns,
+)
+from radloop.evaluation.report import CASES, REPORT, SLICES, write_report
 from radloop.evaluation.rows import Row, numeric_columns, read_rows
+from radloop.inference.predict import PredictOptions
 from radloop.systems.base import System
+from radloop.systems.ensemble import Ensemble
 
 
 def pool(reports: Sequence[Path], system: System, out: Path) -> Mapping[str, Any]:
@@ -36,21 +45,37 @@ def pool(reports: Sequence[Path], system: System, out: Path) -> Mapping[str, Any
     parts = [read_rows(report / CASES) for report in reports]
     _refuse_overlap(reports, parts)
     rows = [row for part in parts for row in _with_numbers(part)]
+    with_slices = [report for report in reports if (report / SLICES).is_file()]
+    slices = [row for report in with_slices for row in _with_numbers(read_rows(report / SLICES))]
     measured = _measured(rows)
     return write_report(
         out,
         system=system.name,
         model={"name": " + ".join(str(c["model"]["name"]) for c in contents)},
         rows=[with_columns(row, system.measures) for row in rows],
-        measures=measures_of(system, measured),
-        figures=figures_of(system, measured),
+        measures=measures_of(system.measures, measured),
+        figures=figures_of(system.figures, measured),
         operating_point=system.operating_point,
         verdicts=Counter(str(row["verdict"]) for row in rows),
         notes=[
             f"Cross-validation: {len(reports)} models, each on the cases it was not trained on.",
             *(note for content in contents for note in content.get("notes", ())),
         ],
+        slices=slice_level(system, slices),
     )
+
+
+def judge_folds(made: Ensemble, table: CaseTable, out: Path) -> Mapping[str, Any]:
+    """Judge every fold by the member that left it out, with settings measured on the other folds;
+    write the pooled report to `out`, and each fold's to a folder in it. Returns its content."""
+    folders = []
+    for fold, model in sorted(made.members.items()):
+        folders.append(out / f"fold{fold}")
+        evaluate(
+            model, table, f"fold{fold}", folders[-1], PredictOptions(pictures=False),
+            settings=made.apart[fold],
+        )  # fmt: skip
+    return pool(folders, made.model.system, out)
 
 
 def read_report(folder: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,18 @@ from radloop.evaluation.rows import Row, format_rows, numeric_columns, patients_
 from radloop.images.write import write_text
 from radloop.measures.bootstrap import patient_bootstrap
 from radloop.measures.interval import Interval
-from radloop.measures.spec import Figure, MeasureSpec
+from radloop.measures.spec import Figure, MeasureSpec, Rows
 
-CASES, REPORT, PAGE = "cases.csv", "report.json", "report.html"
+CASES, SLICES, REPORT, PAGE = "cases.csv", "slices.csv", "report.json", "report.html"
+
+
+@dataclass(frozen=True)
+class SliceLevel:
+    """The slices of all judged scans: rows as for cases, one a slice, and what judges them."""
+
+    rows: Sequence[Row]
+    measures: Sequence[MeasureSpec]
+    figures: Sequence[Figure] = ()
 
 
 def write_report(
@@ -38,6 +48,7 @@ def write_report(
     verdicts: Mapping[str, int] | None = None,
     galleries: Mapping[str, Sequence[Path]] | None = None,
     notes: Sequence[str] = (),
+    slices: SliceLevel | None = None,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Mapping[str, Any]:
@@ -46,18 +57,28 @@ def write_report(
     model: name, version and whatever else should be shown of it. rows: the judged cases, see
     `rows.py`. verdicts: cases by status, the refused ones included. galleries: title -> pictures
     (PNG, JPEG) that already lie in `out`, given relative to it or in full. notes: sentences for
-    the reader. Raises InputError when the rows lack a measure's column, WriteError when the disk
+    the reader. slices: a second level, written to `slices.csv` and resampled by patient like the
+    cases. Raises InputError when the rows lack a measure's column, WriteError when the disk
     does not take the files.
     """
-    columns, patients = numeric_columns(rows), patients_of(rows)
-    intervals = [
-        patient_bootstrap(columns, spec, patients, n=resamples, seed=seed) for spec in measures
-    ]
+    levels = [SliceLevel(rows, measures, figures), *([slices] if slices else [])]
+    patients = patients_of(rows)
+    judged: list[tuple[MeasureSpec, Interval]] = []
+    drawn: list[tuple[Figure, Rows]] = []
+    for level in levels:
+        columns, groups = numeric_columns(level.rows), patients_of(level.rows)
+        judged += [
+            (spec, patient_bootstrap(columns, spec, groups, n=resamples, seed=seed))
+            for spec in level.measures
+        ]
+        drawn += [(figure, columns) for figure in level.figures]
     with contextlib.suppress(OSError):  # what cannot be removed cannot be written either
         (out / REPORT).unlink()
     write_text(out / CASES, format_rows(rows))
-    plots = [_plot_name(number, figure) for number, figure in enumerate(figures, start=1)]
-    for figure, name in zip(figures, plots, strict=True):
+    if slices:
+        write_text(out / SLICES, format_rows(slices.rows))
+    plots = [_plot_name(number, figure) for number, (figure, _) in enumerate(drawn, start=1)]
+    for (figure, columns), name in zip(drawn, plots, strict=True):
         draw(figure, columns, out / name)
     report: dict[str, Any] = plain(
         {
@@ -65,13 +86,11 @@ def write_report(
             "model": model,
             "n": len(rows),
             "patients": len(set(patients)),
-            "measures": {
-                spec.name: _measure_json(spec, interval)
-                for spec, interval in zip(measures, intervals, strict=True)
-            },
+            "measures": {spec.name: _measure_json(spec, interval) for spec, interval in judged},
             "operating_point": operating_point or {},
             "verdicts": verdicts or {},
             "cases": CASES,
+            **({"slices": SLICES, "n_slices": len(slices.rows)} if slices else {}),
             "plots": plots,
             "notes": notes,
         }
@@ -79,11 +98,11 @@ def write_report(
     page = render(
         "report.html",
         report=report,
-        measures=[_measure_text(*pair) for pair in zip(measures, intervals, strict=True)],
-        methods=sorted({interval.method for interval in intervals}),
+        measures=[_measure_text(*pair) for pair in judged],
+        methods=sorted({interval.method for _, interval in judged}),
         plots=[
             (figure.title, data_uri(out / name))
-            for figure, name in zip(figures, plots, strict=True)
+            for (figure, _), name in zip(drawn, plots, strict=True)
         ],
         galleries={
             title: [(picture.stem, data_uri(out / picture)) for picture in pictures]

@@ -45,6 +45,25 @@ TABLE: dict[str, CodeRow] = {
         "Private: LOINC 59076-0 and 59074-5 (pydicom 3.0.2, CID 12279) are the ratios of areas and"
         " of circumferences; no code of the ratio of diameters was found.",
     ),
+    "intracranial_hemorrhage": CodeRow(
+        private_code("ICH", "Intracranial hemorrhage"),
+        "Private: SCT 1386000 is in pydicom 3.0.2's dictionary both as 'Intracranial hemorrhage'"
+        " and as 'Occlusion of artery', so it may mean another thing.",
+    ),
+    **{
+        f"{kind}_hemorrhage": CodeRow(
+            private_code(value, f"{kind.capitalize()} hemorrhage"),
+            f"Private: no code for {kind} hemorrhage was found in pydicom 3.0.2's dictionary;"
+            " those in public repositories were not confirmed.",
+        )
+        for kind, value in (
+            ("epidural", "ICH-EPIDURAL"),
+            ("intraparenchymal", "ICH-PARENCHYMAL"),
+            ("intraventricular", "ICH-VENTRICULAR"),
+            ("subarachnoid", "ICH-SUBARACH"),
+            ("subdural", "ICH-SUBDURAL"),
+        )
+    },
 }
 
 

@@ -88,7 +88,11 @@ def draw_film(
     if sides is not None:
         pen.sides(sides)
     texts = [text for text in (title, caption) if text]
-    return np.vstack([pen.canvas, _strip(width, pen.text_scale, texts)]) if texts else pen.canvas
+    return (
+        np.vstack([pen.canvas, caption_strip(width, pen.text_scale, texts)])
+        if texts
+        else pen.canvas
+    )
 
 
 def _bright(film: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -175,7 +179,7 @@ class _Pen:
             cv2.putText(self.canvas, text, place, _FONT, scale, ink, width, cv2.LINE_AA)
 
 
-def _strip(width: int, text_scale: float, texts: Sequence[str]) -> npt.NDArray[np.uint8]:
+def caption_strip(width: int, text_scale: float, texts: Sequence[str]) -> npt.NDArray[np.uint8]:
     """`(y, width, 3)`: one line a text, each as large as the width allows, the first brightest."""
     row = max(12, round(_FONT_HEIGHT * text_scale * 2))
     strip = np.full((row * len(texts) + row // 2, width, 3), _STRIP, np.uint8)

@@ -141,11 +141,14 @@ def _candidates(folder: Path) -> list[Path]:
     found = []
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            Path(parent, name)
-            for name in names
-            if not name.startswith(".")
-            and name.upper() != "DICOMDIR"
-            and Path(name).suffix.lower() not in _NOT_CANDIDATES
-        ]
+        found += [Path(parent, name) for name in names if is_candidate(name)]
     return sorted(found)
+
+
+def is_candidate(name: str) -> bool:
+    """Whether a file of this name, found in a folder, may be an image."""
+    return (
+        not name.startswith(".")
+        and name.upper() != "DICOMDIR"
+        and Path(name).suffix.lower() not in _NOT_CANDIDATES
+    )

@@ -23,7 +23,8 @@ Array = npt.NDArray[Any]
 
 
 class Engine(Protocol):
-    """What runs a network. `batch`: films a call; fewer are padded where the engine needs it."""
+    """What runs a network. `batch`: films a call; fewer are padded where the engine needs it.
+    Scans `(1, 1, z, y, x)` are run one by one."""
 
     name: str
     batch: int
@@ -47,6 +48,8 @@ def open_engine(
         raise InputError(f"There is no engine '{engine}'.", "Known: auto, openvino, torch.")
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"There is no device '{device}'.", "Known: auto, cpu, cuda.")
+    if model.system.reads_scans:
+        batch = 1  # scans differ in length
     cores = os.cpu_count() or 1
     threads = min(threads or cores, cores)
     cuda = device == "cuda" or (device == "auto" and _cuda_driver())
@@ -105,7 +108,9 @@ class OpenVinoEngine:
 
         self.batch = batch
         converted = openvino_network(model)
-        converted.reshape([batch, 1, model.size, model.size])
+        side = model.size
+        scans = model.system.reads_scans
+        converted.reshape([batch, 1, -1, side, side] if scans else [batch, 1, side, side])
         self._compiled = openvino.Core().compile_model(
             converted,
             "CPU",
@@ -120,7 +125,7 @@ class OpenVinoEngine:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="openvino")
         # Once from one thread alone: OpenVINO builds its table of number types at the first call,
         # and two first calls at once can wait for each other for ever.
-        self.run(np.zeros((batch, 1, model.size, model.size), np.uint8))
+        self.run(np.zeros(example_shape(model, batch), np.uint8))
 
     def run(self, films: npt.NDArray[np.uint8]) -> Array:
         return self._threads.submit(self._infer, films).result()
@@ -133,6 +138,12 @@ class OpenVinoEngine:
             films = np.concatenate([films, np.repeat(films[-1:], self.batch - count, axis=0)])
         output: Array = self._local.request.infer([films], share_inputs=True)[0]
         return output[:count].copy()
+
+
+def example_shape(model: Model, batch: int = 1) -> tuple[int, ...]:
+    """The shape of an input: of films, or of a scan with a few slices."""
+    side = model.size
+    return (batch, 1, 4, side, side) if model.system.reads_scans else (batch, 1, side, side)
 
 
 def openvino_network(model: Model) -> Any:
@@ -163,7 +174,7 @@ def _convert(model: Model) -> Any:
     import torch
 
     network = model.system.deploy(model.network()).eval()
-    example = torch.zeros(1, 1, model.size, model.size, dtype=torch.uint8)
+    example = torch.zeros(example_shape(model), dtype=torch.uint8)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's, on the tracing that OpenVINO asks of it
         return openvino.convert_model(network, example_input=example)

@@ -21,7 +21,6 @@ import numpy as np
 
 from radloop.cases.case import Case
 from radloop.images.image import Image
-from radloop.images.read import read_radiograph
 from radloop.images.verdict import Verdict
 from radloop.inference.engine import Array, Engine
 from radloop.systems.base import Interpretation
@@ -59,10 +58,12 @@ def run_pipeline(
     *,
     workers: int | None = None,
     settings: Mapping[str, Any] | None = None,
+    even_out: bool = False,
 ) -> Iterator[T]:
     """Yield `finish(result)` for every item, in order; `finish` runs in the worker threads.
 
-    settings: changes to the model's stored settings (for instance `{"members": 5}`).
+    settings: changes to the model's stored settings (for instance `{"members": 5}`). even_out: see
+    `System.read`.
     """
     import cv2
 
@@ -71,7 +72,7 @@ def run_pipeline(
     merged = {**model.settings, **(settings or {})}
 
     def work(chunk: Sequence[Item]) -> list[T]:
-        return [finish(result) for result in _chunk(model, engine, chunk, merged)]
+        return [finish(result) for result in _chunk(model, engine, chunk, merged, even_out)]
 
     waiting = iter(items)
     under_way: deque[Future[list[T]]] = deque()
@@ -92,12 +93,16 @@ def run_pipeline(
 
 
 def _chunk(
-    model: Model, engine: Engine, chunk: Sequence[Item], settings: Mapping[str, Any]
+    model: Model,
+    engine: Engine,
+    chunk: Sequence[Item],
+    settings: Mapping[str, Any],
+    even_out: bool,
 ) -> Iterator[Result]:
     results, films = [], []
     for item in chunk:
         start = time.perf_counter()
-        reading = read_radiograph(item.path)
+        reading = model.system.read(item.path, even_out)
         result = Result(item, reading.verdict, reading.image)
         if reading.image is not None:
             films.append(model.system.prepare(reading.image, model.size))

@@ -14,15 +14,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
-import numpy as np
-
+from radloop.cases.csv_text import csv_text
 from radloop.cases.table import read_cases
 from radloop.findings.finding import ModelRef, Prediction
 from radloop.findings.forms import PredictionLog
-from radloop.findings.picture import draw_film
 from radloop.images.read import find_images
+from radloop.images.scans import find_scans
 from radloop.images.write import write_jpeg, write_png, write_text
-from radloop.inference.engine import open_engine
+from radloop.inference.engine import Array, open_engine
+from radloop.inference.gradcam import GradCam
 from radloop.inference.pipeline import Item, Result, run_pipeline
 from radloop.systems.model import Model
 
@@ -36,6 +36,7 @@ class PredictOptions:
     batch: films a network call (None: what suits the engine). pictures: also draw each film with
     its evidence. members: how often each film is read, slightly shifted, for the interval
     (1 to 9; 1 takes the interval from the sharpness of the edges alone). workers: threads.
+    even_out: resample scans with uneven gaps, with a warning, instead of refusing them.
     """
 
     device: str = "auto"
@@ -44,6 +45,7 @@ class PredictOptions:
     pictures: bool = False
     members: int = 1
     workers: int | None = None
+    even_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,13 @@ def predict(
     candidate film, WriteError when the disk is full; what was done until then is kept in
     `predictions.jsonl.partial`.
     """
-    items = list_items(inputs)
+    items = list_items(inputs, scans=model.system.reads_scans)
     reference = ModelRef(model.name, model.version, model.sha256)
     engine = open_engine(model, options.engine, options.device, options.batch, options.workers)
     structures = {"background": 0}
     structures |= {name: k for k, name in enumerate(model.system.structures, start=1)}
     write_text(out / "labels.json", json.dumps(structures, indent=1) + "\n")
+    cam = GradCam(model)
 
     def finish(result: Result) -> Prediction:
         return Prediction(
@@ -85,7 +88,7 @@ def predict(
             reference,
             result.verdict,
             result.interpretation.findings if result.interpretation else (),
-            _write_files(model, result, out, options.pictures),
+            _write_files(model, result, out, cam if options.pictures else None),
             {key: round(value, 4) for key, value in result.seconds.items()},
         )
 
@@ -94,7 +97,13 @@ def predict(
     settings = {"members": options.members}
     with PredictionLog(out) as log:
         predictions = run_pipeline(
-            model, engine, items, finish, workers=options.workers, settings=settings
+            model,
+            engine,
+            items,
+            finish,
+            workers=options.workers,
+            settings=settings,
+            even_out=options.even_out,
         )
         for done, prediction in enumerate(predictions, start=1):
             log.append(prediction)
@@ -106,10 +115,11 @@ def predict(
     )
 
 
-def list_items(inputs: Sequence[Path]) -> list[Item]:
+def list_items(inputs: Sequence[Path], scans: bool = False) -> list[Item]:
     """The films of files, folders and case tables, in input order, with unique identifiers.
 
-    A film outside a table is named by its file; where that name is taken already, by its path
+    scans: look for scans instead: NIfTI files, and folders that directly hold slices. A film or
+    scan outside a table is named by its file; where that name is taken already, by its path
     below the inputs' common folder, and at last by a number.
     """
     items: list[Item] = []
@@ -121,7 +131,7 @@ def list_items(inputs: Sequence[Path]) -> list[Item]:
                 for case in read_cases(path).cases
             ]
         else:
-            films = find_images([path])
+            films = find_scans(path) if scans else find_images([path])
             found = [Item(name, name, film) for name, film in _named(films, path)]
         for item in found:
             name, count = item.case_id, 2
@@ -148,12 +158,12 @@ def _file_name(case_id: str) -> str:
 
 def _stem(path: Path) -> str:
     """The name without the suffix of a picture; a DICOM file's UID keeps its last part."""
-    known = re.fullmatch(r"(.+)\.(png|jpe?g|tiff?|dcm|dicom)", path.name, re.IGNORECASE)
+    known = re.fullmatch(r"(.+)\.(png|jpe?g|tiff?|dcm|dicom|nii(\.gz)?)", path.name, re.IGNORECASE)
     return known.group(1) if known else path.name
 
 
-def _write_files(model: Model, result: Result, out: Path, pictures: bool) -> dict[str, str]:
-    """Mask and picture of one case; names relative to `out`."""
+def _write_files(model: Model, result: Result, out: Path, cam: GradCam | None) -> dict[str, str]:
+    """Mask, table of slices, and with `cam` the pictures of one case; names relative to `out`."""
     image, read = result.image, result.interpretation
     if image is None or read is None:
         return {}
@@ -162,23 +172,23 @@ def _write_files(model: Model, result: Result, out: Path, pictures: bool) -> dic
     if read.labels is not None:
         files["mask"] = f"masks/{name}.png"
         write_png(out / files["mask"], read.labels)
-    if pictures:
-        files["picture"] = f"pictures/{name}.jpg"
-        structures = model.system.structures if read.labels is not None else ()
-        outlines = {s: np.asarray(read.labels == k) for k, s in enumerate(structures, start=1)}
-        title = "REFUSED" if result.verdict.refused else ""
-        caption = read.caption or " ".join(result.verdict.messages)
-        film = image.as_uint8()
-        write_jpeg(
-            out / files["picture"],
-            draw_film(
-                film,
-                outlines,
-                read.lines,
-                title=title,
-                caption=caption,
-                # Which side is which is known only of a film that was recognised.
-                sides=None if result.verdict.refused else ("R", "L"),
-            ),
-        )
+    if read.slices:
+        files["slices"] = f"slices/{name}.csv"
+        names = image.acquisition.get("slices", ())
+        rows = [
+            {"slice": str(k), "file": names[k] if names else ""}
+            | {name: f"{value:.4f}" for name, value in row.items() if not name.endswith("_logit")}
+            for k, row in enumerate(read.slices)
+        ]
+        write_text(out / files["slices"], csv_text(tuple(rows[0]), rows))
+    if cam is not None:
+
+        def explain(slices: Sequence[int]) -> Array:
+            return cam(model.system.prepare(image, model.size), slices)
+
+        pictures = model.system.draw(image, read, result.verdict.refused, explain)
+        for kind, picture in pictures.items():
+            key = f"{kind}_picture" if kind else "picture"
+            files[key] = f"pictures/{name}{'-' + kind if kind else ''}.jpg"
+            write_jpeg(out / files[key], picture)
     return files

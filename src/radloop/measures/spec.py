@@ -66,5 +66,14 @@ class Roc:
     threshold: float | None = None
 
 
-Figure = Distribution | Agreement | Roc
+@dataclass(frozen=True)
+class Reliability:
+    """Reliability diagram: the share of positives among cases of alike probability, in ten bins."""
+
+    title: str
+    score: str
+    truth: str
+
+
+Figure = Distribution | Agreement | Roc | Reliability
 Rows = Mapping[str, Column]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -18,8 +19,9 @@ import numpy.typing as npt
 
 from radloop.cases.case import Case
 from radloop.findings.finding import Finding
-from radloop.findings.picture import Line
-from radloop.images.image import Image
+from radloop.findings.picture import Line, draw_film
+from radloop.images.image import Image, Reading
+from radloop.images.read import read_radiograph
 from radloop.images.verdict import ACCEPTED, Verdict
 from radloop.measures.spec import Figure, MeasureSpec
 from radloop.training.recipe import Recipe
@@ -27,7 +29,12 @@ from radloop.training.recipe import Recipe
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from radloop.training.data import StackTransform
+
 Array = npt.NDArray[Any]
+Explain = Callable[[Sequence[int]], Array]
+"""Where the network looked in the case at hand: of the numbers of the input's slices, float32
+`(slices, y, x)` in 0..1 on the grid of the input (Grad-CAM)."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +50,11 @@ class Preset:
 
 @dataclass(frozen=True)
 class Interpretation:
-    """What a system makes of one film.
+    """What a system makes of one film or scan.
 
     labels: the label map on the grid of the file, uint8 `(y, x)`, or None. lines: measured lines
-    in px of the file, for the picture. values: numbers by name, for the evaluation.
+    in px of the file, for the picture. values: numbers by name, for the evaluation. slices: the
+    same for each slice of a scan, in the order of the file.
     """
 
     verdict: Verdict = ACCEPTED
@@ -55,6 +63,7 @@ class Interpretation:
     lines: tuple[Line, ...] = ()
     values: Mapping[str, float] = field(default_factory=dict)
     caption: str = ""
+    slices: tuple[Mapping[str, float], ...] = ()
 
 
 class System(ABC):
@@ -78,21 +87,33 @@ class System(ABC):
     """A threshold that the question itself sets, with its column and aim; stored in the report."""
     ranked_by: ClassVar[str] = ""
     """The column by which the report picks its best, median and worst cases."""
+    reads_scans: ClassVar[bool] = False
+    """Whether its inputs are scans (folders of slices, DICOM series, NIfTI files), not films."""
+    slice_measures: ClassVar[Sequence[MeasureSpec]] = ()
+    slice_figures: ClassVar[Sequence[Figure]] = ()
+    """What judges the slices of all scans, by the rows of `judge_slices`."""
+
+    def read(self, path: Path, even_out: bool = False) -> Reading:
+        """The image at `path`. even_out: let an uneven series be resampled, with a warning."""
+        return read_radiograph(path)
 
     @abstractmethod
     def prepare(self, image: Image, size: int) -> npt.NDArray[np.uint8]:
-        """The network's input for a film: uint8 `(size, size)`, before any augmentation."""
+        """The network's input, before any augmentation: uint8 `(size, size)` for a film,
+        `(z, size, size)` for a scan."""
 
     @abstractmethod
     def target(self, case: Case, image: Image, size: int) -> Array:
-        """What the network should answer: a label map uint8 `(size, size)`, or an int64 number.
+        """What the network should answer: a label map uint8 `(size, size)`, an int64 number, or
+        for a scan float32 of any shape.
 
         Raises InputError when the case's reference cannot be used for training.
         """
 
     @abstractmethod
     def build(self, network: str, options: Mapping[str, Any]) -> nn.Module:
-        """The untrained network, from input float32 `(n, 1, y, x)` in 0..255 to logits."""
+        """The untrained network, from input float32 in 0..255, `(n, 1, y, x)` or
+        `(n, 1, z, y, x)`, to logits."""
 
     @abstractmethod
     def deploy(self, network: nn.Module) -> nn.Module:
@@ -132,6 +153,35 @@ class System(ABC):
         judged: case (its split is "train" or "val"), image, and the deployed network's output.
         """
         return {}
+
+    def augment(self, recipe: Recipe) -> StackTransform | None:
+        """What augments a scan in training; None for films, whose augmentation is the trainer's."""
+        return None
+
+    def draw(
+        self, image: Image, read: Interpretation, refused: bool, explain: Explain
+    ) -> Mapping[str, npt.NDArray[np.uint8]]:
+        """Pictures of a case with its evidence, `(y, x, 3)` RGB by name; "" is the main one.
+
+        read: `Interpretation` without labels and lines when the case was refused. explain: see
+        `Explain`; it runs the network again, so only what is shown is asked for.
+        """
+        outlines = {}
+        if read.labels is not None:
+            outlines = {s: read.labels == k for k, s in enumerate(self.structures, start=1)}
+        caption = read.caption or " ".join(read.verdict.messages)
+        # Which side is which is known only of a film that was recognised.
+        picture = draw_film(
+            image.as_uint8(), outlines, read.lines, title="REFUSED" if refused else "",
+            caption=caption, sides=None if refused else ("R", "L"),
+        )  # fmt: skip
+        return {"": picture}
+
+    def judge_slices(
+        self, case: Case, image: Image, interpretation: Interpretation
+    ) -> list[dict[str, float]]:
+        """The evaluation's rows for the slices of one scan; none for films."""
+        return []
 
     def judge(self, case: Case, image: Image, interpretation: Interpretation) -> dict[str, float]:
         """The evaluation's row for one case: what the declared measures and figures need."""

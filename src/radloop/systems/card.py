@@ -33,6 +33,7 @@ Structures in its masks: {", ".join(info["structures"]) or "none"}.
 | training cases (patients) | {cases["train"]} ({patients["train"]}) |
 | validation cases (patients) | {cases["val"]} ({patients["val"]}) |
 | pre-trained weights | {training["weights"]} |
+| members | {info.get("members", 1)} |
 | taught by | {len(training.get("teachers", ())) or "no"} other models |
 | seed, epochs, minutes | {training["seed"]}, {training["epochs"]}, {training["minutes"]} |
 | best validation score | {training["validation_score"]} (epoch {training["best_epoch"]}) |

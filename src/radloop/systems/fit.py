@@ -22,7 +22,6 @@ from radloop.cases.case import Case
 from radloop.cases.table import CaseTable
 from radloop.errors import InputError
 from radloop.images.image import Image
-from radloop.images.read import read_radiograph
 from radloop.systems.base import Array, Preset, System
 from radloop.systems.card import training_card
 from radloop.systems.model import Model, file_sha256, load_model, save_model
@@ -89,8 +88,9 @@ def fit(system: System, table: CaseTable, out: Path, options: TrainOptions) -> T
     torch.manual_seed(options.seed)  # the first weights are drawn here
     network = system.build(preset.network, _options(preset, options))
     fresh = load_weights(network, options.weights)
-    frozen = freeze_first(network, options.freeze)
     recipe = preset.recipe
+    gentle = recipe.freeze if options.weights != "none" else 0
+    frozen = freeze_first(network, max(options.freeze, gentle))
     skipped: dict[str, str] = {}
     soften = teacher(system, options.teachers) if options.teachers else None
     large = round(recipe.size * recipe.cache_scale)
@@ -109,7 +109,7 @@ def fit(system: System, table: CaseTable, out: Path, options: TrainOptions) -> T
     )  # fmt: skip
     trained = train_network(
         network, train, val, loss=system.loss, score=system.score, swaps=system.swaps,
-        recipe=recipe, run=run,
+        recipe=recipe, run=run, augment=system.augment(recipe),
     )  # fmt: skip
     network.load_state_dict(trained.weights)
     network.float().cpu().eval()
@@ -126,6 +126,7 @@ def fit(system: System, table: CaseTable, out: Path, options: TrainOptions) -> T
         "settings": settings,
         "training": {
             "seed": options.seed,
+            "fold": options.fold,
             "epochs": trained.epochs,
             "best_epoch": trained.best_epoch,
             "minutes": round(trained.minutes, 2),
@@ -187,7 +188,7 @@ def _samples(
     from radloop.training.data import Sample
 
     def one(case: Case) -> Sample | None:
-        reading = read_radiograph(case.image)
+        reading = system.read(case.image)
         if reading.image is None:
             skipped[case.case_id] = " ".join(reading.verdict.messages)
             return None
@@ -211,6 +212,27 @@ def _calibrated(
     cases: Sequence[Case],
     skipped: Mapping[str, str],
 ) -> Mapping[str, Any]:
+    usable = [case for case in cases if case.case_id not in skipped]
+    look = _look(system, network)
+    judged = judged_cases(system, network, usable, preset.recipe.size)
+    return system.calibrate(judged, preset, look)
+
+
+def judged_cases(
+    system: System, network: nn.Module, cases: Sequence[Case], size: int
+) -> list[tuple[Case, Image, Array]]:
+    """Every readable case with its image and the deployed network's output."""
+    look = _look(system, network)
+    judged = []
+    for case in cases:
+        reading = system.read(case.image)
+        if reading.image is not None:
+            film = system.prepare(reading.image, size)
+            judged.append((case, _light(reading.image), look(film)))
+    return judged
+
+
+def _look(system: System, network: nn.Module) -> Callable[[Array], Array]:
     import torch
 
     deployed = system.deploy(network).eval()
@@ -220,28 +242,32 @@ def _calibrated(
             output: Array = deployed(torch.from_numpy(film)[None, None].float())[0].numpy()
         return output
 
-    judged = []
-    for case in cases:
-        reading = read_radiograph(case.image)
-        if case.case_id in skipped or reading.image is None:
-            continue
-        film = system.prepare(reading.image, preset.recipe.size)
-        judged.append((case, _light(reading.image), look(film)))
-    return system.calibrate(judged, preset, look)
+    return look
 
 
 def _light(image: Image) -> Image:
-    """8-bit films as they are; deeper ones reduced, since all of them are held at once."""
+    """8-bit films as they are; deeper ones reduced, since all of them are held at once, and scans
+    without their voxels."""
+    if image.array.ndim == 3:
+        nothing = np.broadcast_to(np.zeros((), np.uint8), image.array.shape)
+        return image.with_array(nothing)
     return image if image.array.dtype == np.uint8 else image.with_array(
         image.as_uint8(), display_range=(0.0, 255.0)
     )  # fmt: skip
+
+
+def _files(case: Case) -> list[Path]:
+    """The files of a case, those in its folders one by one."""
+    given = [*case.images.values(), *case.reference.masks.values(), case.reference.slices]
+    paths = [path for path in given if path is not None]
+    inside = [sorted(path.rglob("*")) if path.is_dir() else [path] for path in paths]
+    return [path for files in inside for path in files if path.is_file()]
 
 
 def _fingerprint(cases: Sequence[Case]) -> str:
     """Hash over the cases' identifiers, splits, and the bytes of their images and masks."""
     digest = hashlib.sha256()
     for case in sorted(cases, key=lambda c: c.case_id):
-        files = [*case.images.values(), *case.reference.masks.values()]
-        row = [case.case_id, case.split, *(file_sha256(f) for f in files if f.is_file())]
+        row = [case.case_id, case.split, *(file_sha256(f) for f in _files(case))]
         digest.update(json.dumps(row).encode())
     return digest.hexdigest()

@@ -77,7 +77,13 @@ class Model:
                 f"The weights of model '{self.name}' are not those its model.json describes.",
                 "Copy the folder again from where it was trained.",
             )
-        network = self.system.build(self.info["network"], self.info["options"])
+        from radloop.networks.ensemble import MeanOfMembers
+
+        count = int(self.info.get("members", 1))
+        built = [
+            self.system.build(self.info["network"], self.info["options"]) for _ in range(count)
+        ]
+        network = MeanOfMembers(built) if count > 1 else built[0]
         network.load_state_dict(load_file(path))
         return network.eval()
 

@@ -1,4 +1,4 @@
-"""The data of a training: prepared films and targets in memory, seeded film by film."""
+"""The data of a training: prepared films or scans and targets in memory, seeded one by one."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Target = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Sample:
-    """A prepared film, uint8 `(y, x)`, and its target.
+    """A prepared film, uint8 `(y, x)`, or the slices of a scan, `(z, y, x)`, and its target.
 
-    The target is a label map uint8 `(y, x)`, soft labels uint8 `(classes - 1, y, x)` (255 =
-    certain), or a number.
+    The target of a film is a label map uint8 `(y, x)`, soft labels uint8 `(classes - 1, y, x)`
+    (255 = certain), or a number; that of a scan float32 of any shape, NaN = unknown.
     """
 
     film: npt.NDArray[np.uint8]
@@ -77,6 +77,33 @@ def _mask(target: Tensor) -> tv_tensors.TVTensor | None:
     if target.ndim == 3:
         return SoftMask(target)
     return tv_tensors.Mask(target[None].to(torch.uint8)) if target.ndim == 2 else None
+
+
+StackTransform = Callable[
+    [npt.NDArray[np.uint8], npt.NDArray[np.float32], np.random.Generator],
+    tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]],
+]
+"""What augments a scan and its target; all of one training's results have one shape."""
+
+
+class Scans(Films):
+    """Scans and targets, augmented if a transform is given; seeded like `Films`.
+
+    Item: input float32 `(1, z, y, x)` in 0..255, and the target float32.
+    """
+
+    def __init__(
+        self, samples: Sequence[Sample], augment: StackTransform | None, seed: int = 0
+    ) -> None:
+        super().__init__(samples, None, seed)
+        self.augment = augment
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        stack, target = self.samples[index].film, self.samples[index].target
+        if self.augment is not None:
+            rng = np.random.default_rng([self.seed, self.epoch, index])
+            stack, target = self.augment(stack, target, rng)
+        return torch.tensor(stack)[None].float(), torch.tensor(target).float()
 
 
 class EpochSampler(torch.utils.data.Sampler[int]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,10 @@ class Recipe:
     input, so that warping and resampling happen in one step. epochs: used when neither `--epochs`
     nor `--minutes` is given. patience: epochs without a better validation score before training
     stops, 0 = never. ema: decay of the moving average of the weights a step, 0 = none.
-    validate_every: epochs between validations.
+    validate_every: epochs between validations. keep: the weights of the "best" validation, or of
+    the "last", for which the validation cases decide nothing. slices: of a scan, how many are drawn
+    for a step. encoder_rate: learning rate of the network's `encoder` as a share of the rest's, and
+    freeze: its first layers that keep their weights: both for an encoder that starts pre-trained.
     """
 
     size: int = 256
@@ -60,5 +64,9 @@ class Recipe:
     patience: int = 0
     ema: float = 0.998
     validate_every: int = 5
+    keep: Literal["best", "last"] = "best"
+    slices: int = 12
+    encoder_rate: float = 1.0
+    freeze: int = 0
     bfloat16: bool = True
     augmentation: Augmentation = field(default_factory=Augmentation)

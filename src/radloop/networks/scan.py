@@ -1,0 +1,276 @@
+"""Networks that read a whole scan: a stack of slices to logits of the scan and of every slice.
+
+Input float `(n, 1, z, y, x)` on a scale that `Channels` knows how to read; output logits
+`(n, 1 + z, labels)`: row 0 is the scan's, row 1 + k that of slice k. The 3D network knows no
+slices; its output is `(n, 1, labels)`.
+
+Sources: the joint CNN-RNN of Ye et al. 2019 (Eur Radiol 29:6191); neighbouring slices as channels
+from the first place of the RSNA 2019 challenge; log-sum-exp pooling from Pinheiro and Collobert
+2015 (arXiv 1411.6228).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from radloop.errors import InputError
+
+_SHARPNESS = 2.0
+_TOP = 2
+_RARE = -4.0
+_AIR = -0.9  # on the scale of the channels
+
+
+class Channels(nn.Module):
+    """A stack of grey slices as the channels of a 2D network.
+
+    Input `(n, 1, z, y, x)`, output `(n * z, channels, y, x)` in -1..1. knots: the scale of the
+    input, as (grey, unit) pairs between which it is linear. windows: (low, high) in that unit, one
+    or more. neighbours: each slice comes with the one below and the one above; at the ends, with
+    itself.
+    """
+
+    def __init__(
+        self,
+        knots: Sequence[tuple[float, float]],
+        windows: Sequence[tuple[float, float]],
+        neighbours: bool,
+    ) -> None:
+        super().__init__()
+        self.knots, self.windows, self.neighbours = tuple(knots), tuple(windows), neighbours
+
+    @property
+    def middle(self) -> int:
+        """The channel with the slice itself, in the first window."""
+        return 1 if self.neighbours else 0
+
+    @property
+    def count(self) -> int:
+        return len(self.windows) * (3 if self.neighbours else 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.float()
+        units = torch.full_like(x, self.knots[0][1])
+        for (grey, unit), (next_grey, next_unit) in zip(self.knots, self.knots[1:], strict=False):
+            slope = (next_unit - unit) / (next_grey - grey)
+            units = units + (x - grey).clamp(0.0, next_grey - grey) * slope
+        shown = [((units - a) / (b - a)).clamp(0, 1) * 2 - 1 for a, b in self.windows]
+        if self.neighbours:
+            shown = [
+                plane
+                for one in shown
+                for plane in (
+                    torch.cat([one[:, :, :1], one[:, :, :-1]], dim=2),
+                    one,
+                    torch.cat([one[:, :, 1:], one[:, :, -1:]], dim=2),
+                )
+            ]
+        stack = torch.cat(shown, dim=1).transpose(1, 2)
+        return stack.reshape(-1, self.count, *x.shape[-2:])
+
+
+class SliceCnn(nn.Module):
+    """Every slice by itself: a 2D encoder, its last two levels joined, and a pooled head.
+
+    The logit of a slice is the log-sum-exp over places of a map of logits, so that a bleed of a
+    few pixels is enough, plus a linear function of the pooled features. The scan's logit is the
+    mean of its two largest slice logits. Normalisation layers of the encoder keep the statistics
+    they came with: a scan is one patient, and a batch of its slices tells nothing of others.
+    """
+
+    def __init__(
+        self,
+        channels: Channels,
+        labels: int,
+        encoder: str = "tf_efficientnet_lite0",
+        width: int = 128,
+        dropout: float = 0.4,
+        frozen_norms: bool = True,
+    ) -> None:
+        super().__init__()
+        self.channels, self.labels, self.frozen_norms = channels, labels, frozen_norms
+        self.encoder_name = encoder
+        self.encoder = _encoder(encoder, channels.count)
+        near, far = self.encoder.feature_info.channels()
+        self.near, self.far = nn.Conv2d(near, width, 1), nn.Conv2d(far, width, 1)
+        self.mix = nn.Conv2d(width, width, 3, padding=1)
+        self.features = nn.SiLU()  # a module of its own, for heat maps to hook
+        self.places = nn.Conv2d(width, labels, 1)
+        self.pooled = nn.Linear(2 * width, labels)
+        self.dropout = nn.Dropout(dropout)
+        nn.init.constant_(self.places.bias, _RARE)  # type: ignore[arg-type]
+
+    def train(self, mode: bool = True) -> SliceCnn:
+        super().train(mode)
+        if self.frozen_norms:
+            for module in self.encoder.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
+
+    def slices(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Slice logits `(n, z, labels)` and features `(n, z, 2 * width)`."""
+        planes = self.channels(x).contiguous(memory_format=torch.channels_last)
+        near, far = self.encoder(planes)
+        fine = F.interpolate(self.far(far), size=near.shape[-2:], mode="bilinear")
+        joined = F.silu(self.near(near) + fine)
+        joined = self.features(joined + self.mix(joined))
+        # Air tells nothing, and at the edge of the picture the encoder sees its own padding.
+        tissue = F.adaptive_avg_pool2d(
+            (planes[:, self.channels.middle] > _AIR)[:, None].float(), near.shape[-2:]
+        )
+        places = (self.places(joined).float() - 8.0 * (tissue < 0.25)).flatten(2)
+        by_place = (torch.logsumexp(places * _SHARPNESS, dim=2) - math.log(8.0)) / _SHARPNESS
+        features = torch.cat([joined.mean((2, 3)), joined.amax((2, 3))], dim=1).float()
+        features = self.dropout(features)
+        logits = by_place + self.pooled(features)
+        n, z = x.shape[0], x.shape[2]
+        return logits.reshape(n, z, self.labels), features.reshape(n, z, features.shape[-1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits, _ = self.slices(x)
+        return with_scan(logits)
+
+
+class CnnRnn(SliceCnn):
+    """The joint CNN-RNN: the slices' features and logits, read in anatomical order by a GRU.
+
+    A bidirectional GRU corrects the logits of `SliceCnn` by what lies above and below. Its last
+    layer starts at zero: the training begins with the slice network and departs from it.
+    """
+
+    def __init__(self, channels: Channels, labels: int, hidden: int = 48, **options: Any) -> None:
+        super().__init__(channels, labels, **options)
+        width = self.pooled.in_features
+        self.enter = nn.Linear(width + labels, 64)
+        self.gru = nn.GRU(64, hidden, bidirectional=True, batch_first=True)
+        self.leave = nn.Linear(2 * hidden + 64, labels)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits, features = self.slices(x)
+        entered = F.silu(self.enter(torch.cat([features, logits], dim=-1)))
+        along, _ = self.gru(entered)
+        corrected = logits + self.leave(self.dropout(torch.cat([along, entered], dim=-1)))
+        if not self.training:
+            return with_scan(corrected)
+        # In training the slice network must stand by itself too, or the GRU does its work.
+        return torch.cat([with_scan(corrected), with_scan(logits)], dim=1)
+
+
+class Cnn3d(nn.Module):
+    """A 3D network over the whole scan (MONAI), resampled to `depth` slices; scan logits alone.
+
+    network: "resnet10", "resnet18", "resnet34" (He et al. 2016 in 3D) or "densenet121". head:
+    "parallel", a binary head a label, or "softmax", one choice between no bleed and the types; its
+    probabilities are returned as log odds, label 0 being "any".
+    """
+
+    def __init__(
+        self,
+        channels: Channels,
+        labels: int,
+        network: str = "resnet10",
+        depth: int = 32,
+        head: str = "parallel",
+        widths: Sequence[int] = (32, 64, 128, 256),
+    ) -> None:
+        super().__init__()
+        if head not in ("parallel", "softmax"):
+            raise InputError(f"There is no head '{head}'.", "Known: parallel, softmax.")
+        self.channels, self.depth, self.head = channels, depth, head
+        self.network = _network_3d(network, channels.count, labels, widths)
+
+    def forward(self, x: Tensor) -> Tensor:
+        planes = self.channels(x)
+        n, z = x.shape[0], x.shape[2]
+        volume = planes.reshape(n, z, *planes.shape[1:]).transpose(1, 2)
+        size = (self.depth, *volume.shape[-2:])
+        volume = F.interpolate(volume, size=size, mode="trilinear", align_corners=False)
+        logits: Tensor = self.network(volume).float()
+        if self.head == "softmax":
+            # Class 0 is "no bleed" here, so its log odds change sign to become those of "any".
+            log_p = logits.log_softmax(-1)
+            odds = log_p - torch.log1p(-log_p.exp().clamp(max=1 - 1e-6))
+            logits = torch.cat([-odds[:, :1], odds[:, 1:]], dim=1)
+        return logits[:, None]
+
+
+class BothWays(nn.Module):
+    """The mean of a scan's logits and those of the same scan mirrored and in reversed order."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.float()
+        there: Tensor = self.network(x)
+        back = self.network(x.flip(2, 4))
+        back = torch.cat([back[:, :1], back[:, 1:].flip(1)], dim=1)
+        return (there + back) / 2
+
+
+SCAN_NETWORKS: Mapping[str, type[nn.Module]] = {
+    "slice_cnn": SliceCnn,
+    "cnn_rnn": CnnRnn,
+    "cnn_3d": Cnn3d,
+}
+
+
+def build_scan(name: str, channels: Channels, labels: int, options: Mapping[str, Any]) -> nn.Module:
+    """The named network; InputError for an unknown name or an option it does not take."""
+    if name not in SCAN_NETWORKS:
+        raise InputError(
+            f"There is no scan network '{name}'.", f"Known: {', '.join(SCAN_NETWORKS)}."
+        )
+    try:
+        return SCAN_NETWORKS[name](channels, labels, **options)
+    except TypeError as error:
+        raise InputError(f"Network '{name}' does not take these options: {error}.") from error
+
+
+def with_scan(slices: Tensor) -> Tensor:
+    """Slice logits `(n, z, labels)` with the scan's before them: the mean of the two largest."""
+    if slices.shape[1] < _TOP:
+        return torch.cat([slices.amax(dim=1, keepdim=True), slices], dim=1)
+    top = slices.topk(_TOP, dim=1).values.mean(dim=1, keepdim=True)
+    return torch.cat([top, slices], dim=1)
+
+
+def _encoder(name: str, channels: int) -> Any:
+    """Encoder weights are never fetched here: `training.weights` loads them when asked to."""
+    import timm
+
+    try:
+        return timm.create_model(
+            name, pretrained=False, features_only=True, in_chans=channels, out_indices=(-2, -1)
+        )
+    except (RuntimeError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"timm cannot build an encoder '{name}': {error}", "See timm.list_models()."
+        ) from error
+
+
+def _network_3d(name: str, channels: int, labels: int, widths: Sequence[int]) -> nn.Module:
+    from monai.networks.nets.densenet import DenseNet121
+    from monai.networks.nets.resnet import ResNet
+
+    blocks = {"resnet10": (1, 1, 1, 1), "resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
+    if name in blocks:
+        return ResNet(
+            "basic", list(blocks[name]), list(widths), n_input_channels=channels,
+            num_classes=labels, conv1_t_size=7, conv1_t_stride=(1, 2, 2),  # type: ignore[arg-type]
+        )  # fmt: skip
+    if name == "densenet121":
+        return DenseNet121(spatial_dims=3, in_channels=channels, out_channels=labels)
+    raise InputError(
+        f"There is no 3D network '{name}'.", f"Known: {', '.join(blocks)}, densenet121."
+    )
