@@ -81,6 +81,7 @@ def _read(path: Path, limits: ReadLimits) -> Reading:
         )
     matrix, verdict = _matrix(header, shape)
     array, finite = _voxels(file, shape)
+    _check_whole(path, file.dataobj.offset + array.size * header.get_data_dtype().itemsize)
     geometry = _geometry(matrix, array.shape)
     if not grid.is_orthogonal(geometry):
         verdict = verdict.merge(
@@ -148,6 +149,29 @@ def _voxels(file: Any, shape: tuple[int, int, int]) -> tuple[npt.NDArray[Any], V
     return array, warned(
         "not_finite", f"{int(wrong.sum())} voxels are no numbers; they were set to 0."
     )
+
+
+def _check_whole(path: Path, size: int) -> None:
+    """Refuses a compressed file whose checksum does not hold: a damaged byte decompresses to other
+    voxels without a word. nibabel stops reading before the checksum.
+
+    size: bytes that the header accounts for; what follows them is not read without end.
+    """
+    if not path.name.lower().endswith(".gz"):
+        return
+    left = size + _LATEST_START
+    try:
+        with gzip.open(path) as file:
+            while left > 0 and (piece := file.read(1 << 20)):
+                left -= len(piece)
+    except EOFError as error:
+        raise _cut_off() from error
+    except (OSError, zlib.error) as error:
+        raise Refusal(
+            "corrupt",
+            "The checksum of the compressed file does not hold: its voxels cannot be trusted. Copy"
+            " or export it again.",
+        ) from error
 
 
 def _ends_early(path: Path) -> bool:
