@@ -21,9 +21,11 @@ from made_series import (
     write_series,
 )
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
+    HTJ2KLossless,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLSLossless,
@@ -256,3 +258,22 @@ def test_one_of_several_series_is_read_by_its_uid(tmp_path):
 
     image = volume_of(tmp_path, series=str(uid("series", "b")))
     assert image.array.shape[0] == 4
+
+
+def test_high_throughput_jpeg_2000_is_read_to_the_bit(tmp_path: Path) -> None:
+    """`htj2k.npz` holds the streams that OpenJPH (imagecodecs 2026.3.6) made of these slices."""
+    streams = np.load(Path(__file__).with_name("htj2k.npz"))
+    y, x = np.mgrid[:40, :44]
+    slices = [((x * 7 + y * 13 + k * 101) % 2048 - 1024).astype(np.int16) for k in range(3)]
+
+    def edit(dataset: Dataset, k: int) -> None:
+        put_pixels(dataset, slices[k])
+        dataset.RescaleSlope = 1
+        dataset.PixelData = encapsulate([streams[f"lossless{k}"].tobytes()])
+        dataset["PixelData"].VR = "OB"
+        dataset.file_meta.TransferSyntaxUID = HTJ2KLossless
+
+    write_series(tmp_path, Made(gaps=(2.5, 2.5), rows=40, columns=44), edit)
+    image = read_volume(tmp_path).image
+    assert image is not None
+    np.testing.assert_array_equal(image.array, np.stack(slices))

@@ -74,7 +74,8 @@ def predict(
         on_interrupt(f"The films read so far are in {out / PARTIAL_NAME}."),
         progress_bar("reading", quiet) as progress,
     ):
-        summary = run(load_model(model), inputs, out, options, progress)
+        loaded = load_model(model)
+        summary = run(loaded, inputs, out, options, progress)
     predictions = read_predictions(out)
     if pictures:
         page = write_page(out, order(predictions))
@@ -84,8 +85,9 @@ def predict(
         cases = [{"case_id": p.case_id} | p.verdict.to_json() for p in refused]
         result_json(vars(summary) | {"out": str(out), "refused_cases": cases})
     else:
+        what = "scans" if loaded.system.reads_scans else "films"
         result(
-            f"{summary.n} films in {summary.seconds:.1f} s: {summary.accepted} accepted,"
+            f"{summary.n} {what} in {summary.seconds:.1f} s: {summary.accepted} accepted,"
             f" {summary.warned} with a warning, {summary.refused} refused; findings in {out}"
         )
         for p in refused:
