@@ -18,7 +18,7 @@ from radloop.findings.forms import PredictionLog
 from radloop.images.verdict import refused
 from radloop.images.write import write_png
 from radloop.inference.predict import PredictOptions, PredictSummary
-from radloop.service.demo import run_demo
+from radloop.service.demo import DemoPart, run_demo
 from radloop.systems.fit import TrainOptions
 
 run = CliRunner()
@@ -175,8 +175,7 @@ def test_demo(tmp_path: Path, model_folder: Path, predictor: Any) -> None:
     seen: list[tuple[int, int]] = []
     items = run_demo(
         tmp_path / "out",
-        films=tmp_path / "films",
-        model=str(model_folder),
+        parts=[DemoPart(str(model_folder), tmp_path / "films")],
         progress=lambda done, total: seen.append((done, total)),
     )
     assert [item.prediction.case_id for item in items] == ["urgent", "knee", "clear"]

@@ -5,10 +5,10 @@ import torch
 
 from radloop.errors import InputError
 from radloop.networks.ensemble import MeanOfMembers
-from radloop.networks.scan import BothWays, Channels, build_scan, with_scan
+from radloop.networks.scan import BothWays, Channels, LeakySequence, build_scan, with_scan
 
 KNOTS = ((0, -50), (16, 0), (216, 80), (255, 450))
-SMALL = {"encoder": "test_efficientnet", "width": 8, "dropout": 0.0}
+SMALL = {"encoder": "test_efficientnet"}
 
 
 def channels(neighbours=True, windows=((0.0, 80.0),)):
@@ -61,9 +61,26 @@ def test_the_sequence_reads_beyond_the_neighbours_and_slices_alone_do_not():
     for name, reaches in (("slice_cnn", False), ("cnn_rnn", True)):
         built = network(name)
         if name == "cnn_rnn":
-            torch.nn.init.normal_(built.leave.weight)
+            torch.nn.init.normal_(built.sequence.leave.weight)
         difference = (built(x) - built(changed))[0, 1 + 5].abs().max().item()
         assert (difference > 1e-6) == reaches
+
+
+def test_the_leaky_memory_is_a_recurrence():
+    torch.manual_seed(0)
+    leaky = LeakySequence(2)
+    torch.nn.init.normal_(leaky.leak)
+    x = torch.randn(1, 6, 2)
+    leak = leaky.leak.sigmoid()
+    memory, weight = torch.zeros(6, 2), torch.zeros(6, 2)
+    for order in (range(6), range(5, -1, -1)):
+        m, w = torch.zeros(2), torch.zeros(2)
+        for k in order:
+            memory[k] += leak * m  # what came before, in this direction
+            weight[k] += leak * w
+            m, w = leak * m + x[0, k], leak * w + 1
+    expected = 0.5 * x[0] + 0.5 * (memory + x[0]) / (weight + 1)
+    assert torch.allclose(leaky(x)[0], expected, atol=1e-5)
 
 
 def test_both_ways_does_not_see_the_direction():
@@ -110,6 +127,7 @@ def test_the_scan_is_the_mean_of_its_two_strongest_slices():
     [
         ("cnn_4d", {}, "no scan network 'cnn_4d'"),
         ("cnn_rnn", {"encoder": "no_such_net"}, "timm cannot build"),
+        ("cnn_rnn", {"sequence": "lstm"}, "no sequence 'lstm'"),
         ("cnn_rnn", {"wings": 2}, "does not take these options"),
         ("cnn_3d", {"network": "resnet99"}, "no 3D network 'resnet99'"),
         ("cnn_3d", {"head": "three"}, "no head 'three'"),

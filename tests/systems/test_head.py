@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from radloop.images.image import Geometry, Image
 from radloop.systems.head import gate
 from radloop.systems.head.augmentation import ScanAugmentation
-from radloop.systems.head.pose import find_pose, intracranial, upright_stack
+from radloop.systems.head.pose import find_pose, upright_stack
 from radloop.systems.head.scale import brain_window, from_brain_window, from_hounsfield
 from radloop.systems.head.stack import head_stack, slabs
 from radloop.training.recipe import Augmentation, Recipe
@@ -53,15 +53,21 @@ def test_without_a_head_there_is_no_pose():
     assert find_pose(np.zeros((5, 64, 64), np.uint8)) is None
 
 
-def test_what_the_skull_encloses():
+def upright(stack):
+    return head_stack(Image(stack, Geometry(stack.shape))).upright(128)
+
+
+def test_a_skull_is_a_ring_of_bone_around_brain():
     stack, _ = draw_head(0, side=192)
-    inside = intracranial(stack[5])
-    assert inside[96, 96] == 1 and inside[0, 0] == 0
-    expected = np.pi * 0.30 * 0.39 * 192**2
-    assert inside.sum() == pytest.approx(expected, rel=0.1)
-    opened = stack[5].copy()
-    opened[:96, 90:102] = 0
-    assert not intracranial(opened).any()
+    assert gate.shows_a_skull(upright(stack)[5])
+    sutures = stack.copy()
+    sutures[:, :96, 93:99] = 100
+    assert gate.shows_a_skull(upright(sutures)[5])
+    half = stack.copy()
+    half[:, 96:] = np.minimum(half[:, 96:], 100)
+    assert not gate.shows_a_skull(upright(half)[5])
+    empty = np.where(stack == 255, stack, 0).astype(np.uint8)
+    assert not gate.shows_a_skull(upright(empty)[5])
 
 
 def target_of(shown, labels=6):

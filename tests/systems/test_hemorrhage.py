@@ -2,9 +2,11 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from heads import KINDS, SLICES, draw_head, write_heads
 
 from radloop.cases.case import Reference
@@ -18,11 +20,15 @@ from radloop.images.image import Geometry, Image
 from radloop.images.nifti import write_nifti
 from radloop.inference.engine import OpenVinoEngine, TorchEngine
 from radloop.inference.predict import PredictOptions, predict
+from radloop.measures.classification import auc
 from radloop.systems.ensemble import ensemble
 from radloop.systems.fit import TrainOptions, fit
 from radloop.systems.head.labels import LABELS
 from radloop.systems.model import load_model
 from radloop.systems.registry import get_system
+from radloop.training.data import Sample
+from radloop.training.recipe import Recipe
+from radloop.training.trainer import TrainingRun
 
 LABEL_COLUMNS = {kind: kind for kind in KINDS}
 TINY = TrainOptions(preset="tiny", epochs=40, quiet=True, device="cpu")
@@ -182,3 +188,32 @@ def test_a_case_without_labels_is_left_out_and_named(folds):
     image = Image(np.zeros((SLICES, 64, 64), np.uint8), Geometry((SLICES, 64, 64)))
     with pytest.raises(InputError, match="neither a label 'any' nor slices"):
         get_system("hemorrhage").target(bare, image, 64)
+
+
+def test_heads_are_fitted_on_a_frozen_encoder(folds):
+    torch.manual_seed(0)
+    system = get_system("hemorrhage")
+    network = system.build("cnn_rnn", {"encoder": "test_efficientnet", "neighbours": True})
+    before = {k: v.clone() for k, v in network.encoder.state_dict().items()}
+    samples = []
+    for case in folds.cases:
+        image = system.read(case.image).image
+        samples.append(Sample(system.prepare(image, 64), system.target(case, image, 64)))
+    recipe = Recipe(size=64, probe=True, learning_rate=5e-3)
+    trained = system.learn(
+        network, samples[:8], samples[8:], recipe, TrainingRun(Path(), quiet=True)
+    )
+    assert all(torch.equal(v, before[k]) for k, v in network.encoder.state_dict().items())
+    logits, truth = [], []
+    for sample in samples[8:]:
+        with torch.inference_mode():
+            output = network.eval()(torch.from_numpy(sample.film)[None, None].float())
+        logits.append(output[0, 1:, 0].numpy())
+        truth.append(sample.target[1:, 0])
+    assert auc(np.concatenate(logits), np.concatenate(truth)) > 0.75
+    assert trained.epochs == 1 and trained.best_score < 0
+
+
+def test_a_frozen_encoder_must_start_from_something(folds, tmp_path):
+    with pytest.raises(InputError, match="starts from nothing"):
+        fit(get_system("hemorrhage"), folds, tmp_path / "m", TrainOptions(fold=0, quiet=True))

@@ -29,7 +29,8 @@ from radloop.training.recipe import Recipe
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from radloop.training.data import StackTransform
+    from radloop.training.data import Sample, StackTransform
+    from radloop.training.trainer import Trained, TrainingRun
 
 Array = npt.NDArray[Any]
 Explain = Callable[[Sequence[int]], Array]
@@ -87,6 +88,8 @@ class System(ABC):
     """A threshold that the question itself sets, with its column and aim; stored in the report."""
     ranked_by: ClassVar[str] = ""
     """The column by which the report picks its best, median and worst cases."""
+    calibrated_on: ClassVar[tuple[str, ...]] = ("train", "val")
+    """The splits whose cases `calibrate` is given."""
     reads_scans: ClassVar[bool] = False
     """Whether its inputs are scans (folders of slices, DICOM series, NIfTI files), not films."""
     slice_measures: ClassVar[Sequence[MeasureSpec]] = ()
@@ -153,6 +156,18 @@ class System(ABC):
         judged: case (its split is "train" or "val"), image, and the deployed network's output.
         """
         return {}
+
+    def learn(
+        self,
+        network: nn.Module,
+        train: Sequence[Sample],
+        validation: Sequence[Sample],
+        recipe: Recipe,
+        run: TrainingRun,
+    ) -> Trained | None:
+        """A training other than the trainer's gradient descent through the whole network, in place;
+        None (as here) for the trainer's."""
+        return None
 
     def augment(self, recipe: Recipe) -> StackTransform | None:
         """What augments a scan in training; None for films, whose augmentation is the trainer's."""

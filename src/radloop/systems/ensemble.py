@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from radloop.cases.case import Case
 from radloop.cases.table import CaseTable
@@ -21,6 +21,9 @@ from radloop.systems.base import Array
 from radloop.systems.card import training_card
 from radloop.systems.fit import judged_cases
 from radloop.systems.model import Model, load_model, save_model
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _SAME = ("system", "network", "options", "recipe")
 
@@ -84,13 +87,24 @@ def ensemble(names: Sequence[str], table: CaseTable, out: Path) -> Ensemble:
             "members_sha256": [model.sha256 for model in models],
         },
     }
-    weights = {
-        f"members.{k}.{name}": value.half() if value.is_floating_point() else value
-        for k, model in enumerate(models)
-        for name, value in model.network().state_dict().items()
-    }
-    model = save_model(out, weights, info, training_card(system, info))
+    model = save_model(out, _weights(models), info, training_card(system, info))
     return Ensemble(model, by_fold, {fold: calibrated(fold) for fold in by_fold})
+
+
+def _weights(models: Sequence[Model]) -> dict[str, Tensor]:
+    """The members' weights; what a later one has in common with the first (a frozen encoder) is
+    stored once, see `Model.network`."""
+    first = models[0].network().state_dict()
+    weights = {f"members.0.{name}": _half(value) for name, value in first.items()}
+    for k, model in enumerate(models[1:], start=1):
+        for name, value in model.network().state_dict().items():
+            if not value.equal(first[name]):
+                weights[f"members.{k}.{name}"] = _half(value)
+    return weights
+
+
+def _half(value: Tensor) -> Tensor:
+    return value.half() if value.is_floating_point() else value
 
 
 def _check(models: Sequence[Model]) -> None:

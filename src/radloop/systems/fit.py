@@ -90,6 +90,11 @@ def fit(system: System, table: CaseTable, out: Path, options: TrainOptions) -> T
     fresh = load_weights(network, options.weights)
     recipe = preset.recipe
     gentle = recipe.freeze if options.weights != "none" else 0
+    if recipe.probe and options.weights == "none":
+        raise InputError(
+            f"Preset '{preset.name}' leaves the encoder as it starts, and it starts from nothing.",
+            "Give --weights imagenet, or a file.",
+        )
     frozen = freeze_first(network, max(options.freeze, gentle))
     skipped: dict[str, str] = {}
     soften = teacher(system, options.teachers) if options.teachers else None
@@ -107,7 +112,7 @@ def fit(system: System, table: CaseTable, out: Path, options: TrainOptions) -> T
         out, options.minutes, options.epochs, options.seed, options.resume, options.device,
         options.quiet,
     )  # fmt: skip
-    trained = train_network(
+    trained = system.learn(network, train, val, recipe, run) or train_network(
         network, train, val, loss=system.loss, score=system.score, swaps=system.swaps,
         recipe=recipe, run=run, augment=system.augment(recipe),
     )  # fmt: skip
@@ -212,7 +217,7 @@ def _calibrated(
     cases: Sequence[Case],
     skipped: Mapping[str, str],
 ) -> Mapping[str, Any]:
-    usable = [case for case in cases if case.case_id not in skipped]
+    usable = [c for c in cases if c.case_id not in skipped and c.split in system.calibrated_on]
     look = _look(system, network)
     judged = judged_cases(system, network, usable, preset.recipe.size)
     return system.calibrate(judged, preset, look)

@@ -33,14 +33,15 @@ from radloop.systems.head.augmentation import ScanAugmentation
 from radloop.systems.head.calibration import SENSITIVITY, fit_settings, probabilities
 from radloop.systems.head.labels import ANY, KINDS, LABELS, cross_entropy, strongest, truth_of
 from radloop.systems.head.measures import measures_of_level
-from radloop.systems.head.scale import BRAIN, KNOTS, PAPER_WINDOWS
+from radloop.systems.head.scale import KNOTS, WINDOWS
 from radloop.systems.head.stack import groups_of, head_stack
 from radloop.training.recipe import Augmentation, Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from radloop.training.data import StackTransform
+    from radloop.training.data import Sample, StackTransform
+    from radloop.training.trainer import Trained, TrainingRun
 
 _AUGMENTATION = Augmentation(
     rotation=15, shear=4, shift=0.05, zoom=1.12, mirror=0.5, gamma=1.12, bias=0.05, noise=0.04,
@@ -48,9 +49,15 @@ _AUGMENTATION = Augmentation(
 )  # fmt: skip
 _RECIPE = Recipe(
     size=192, cache_scale=1.25, batch=2, learning_rate=2e-3, encoder_rate=0.025, freeze=15,
-    weight_decay=2e-2, ema=0.98, epochs=16,
-    validate_every=1000, keep="last", bfloat16=False, augmentation=_AUGMENTATION,
+    weight_decay=2e-2, ema=0.98, epochs=16, validate_every=1000, keep="last", bfloat16=False,
+    augmentation=_AUGMENTATION,
 )  # fmt: skip
+_PROBE = Recipe(
+    size=256, cache_scale=1.0, learning_rate=1e-2, weight_decay=0.0, probe=True, bfloat16=False
+)
+
+
+_ENCODER = {"encoder": "tf_efficientnet_lite0", "neighbours": True, "windows": "soft"}
 
 
 def _recipe(**changes: Any) -> Recipe:
@@ -67,19 +74,24 @@ class Hemorrhage(System):
         " types?"
     )
     reads_scans = True
+    calibrated_on = ("val",)
     presets = {
         "strong": Preset(
             "strong",
-            "CNN-RNN, EfficientNet-Lite0, three slices as channels, 192 px",
+            "CNN-RNN on a frozen EfficientNet-Lite0, three slices as channels, 256 px",
             "cnn_rnn",
-            {"encoder": "tf_efficientnet_lite0", "neighbours": True},
-            _RECIPE,
+            {**_ENCODER, "sequence": "leaky"},
+            _PROBE,
         ),
         "slice-cnn": Preset(
-            "slice-cnn",
-            "the encoder of `strong` slice by slice, without the sequence",
-            "slice_cnn",
-            {"encoder": "tf_efficientnet_lite0", "neighbours": True},
+            "slice-cnn", "`strong` slice by slice, without the sequence", "slice_cnn", _ENCODER,
+            _PROBE,
+        ),
+        "finetune": Preset(
+            "finetune",
+            "`strong` with the upper half of the encoder trained too, 192 px; for a GPU",
+            "cnn_rnn",
+            _ENCODER,
             _RECIPE,
         ),
         "cnn3d": Preset(
@@ -87,7 +99,7 @@ class Hemorrhage(System):
             "3D ResNet-10 over the scan, 128 px, five parallel binary heads and one for any",
             "cnn_3d",
             {"network": "resnet10"},
-            _recipe(size=128, slices=24, learning_rate=1e-3, epochs=40),
+            _recipe(size=128, slices=24, learning_rate=1e-3, epochs=20),
         ),
         "cnn3d-softmax": Preset(
             "cnn3d-softmax",
@@ -114,8 +126,7 @@ class Hemorrhage(System):
             "tiny",
             "Seconds on a processor: for tests and first steps, not for use",
             "cnn_rnn",
-            {"encoder": "test_efficientnet", "neighbours": True, "width": 16, "hidden": 8,
-             "dropout": 0.0, "frozen_norms": False},
+            {"encoder": "test_efficientnet", "neighbours": True, "frozen_norms": False},
             _recipe(size=64, slices=6, epochs=20, learning_rate=4e-3, encoder_rate=1.0, ema=0.9,
                     bfloat16=False),
         ),
@@ -181,7 +192,7 @@ class Hemorrhage(System):
         from radloop.networks.scan import Channels, build_scan
 
         own = dict(options)
-        windows = PAPER_WINDOWS if own.pop("windows", "brain") == "paper" else (BRAIN,)
+        windows = WINDOWS[own.pop("windows", "brain")]
         neighbours = bool(own.pop("neighbours", False))
         return build_scan(network, Channels(KNOTS, windows, neighbours), len(LABELS), own)
 
@@ -196,6 +207,20 @@ class Hemorrhage(System):
 
     def score(self, logits: Tensor, target: Tensor) -> Tensor:
         return -cross_entropy(logits, target)
+
+    def learn(
+        self,
+        network: nn.Module,
+        train: Sequence[Sample],
+        validation: Sequence[Sample],
+        recipe: Recipe,
+        run: TrainingRun,
+    ) -> Trained | None:
+        if not recipe.probe:
+            return None
+        from radloop.systems.head.probing import probe
+
+        return probe(network, train, validation, recipe, run.seed)  # type: ignore[arg-type]
 
     def augment(self, recipe: Recipe) -> StackTransform:
         return ScanAugmentation(recipe)
@@ -250,14 +275,13 @@ class Hemorrhage(System):
         look: Callable[[Array], Array],
     ) -> Mapping[str, Any]:
         """Scaling of every label's logits and thresholds, on the cases held out of training."""
-        held_out = [(c, i, o) for c, i, o in judged if c.split == "val"]
         scans, slices = [], []
-        for case, image, output in held_out:
+        for case, image, output in judged:
             scan_truth, slice_truth = truth_of(case, image)
             scans.append((output[0], scan_truth))
             rows = _by_group(slice_truth, groups_of(image))
             slices += list(zip(output[1:], rows, strict=True)) if len(output) > 1 else []
-        return {"calibration_cases": len(held_out), **fit_settings(scans, slices)}
+        return {"calibration_cases": len(judged), **fit_settings(scans, slices)}
 
     def judge(self, case: Case, image: Image, interpretation: Interpretation) -> dict[str, float]:
         scan, _ = truth_of(case, image)

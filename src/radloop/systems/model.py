@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -84,7 +85,12 @@ class Model:
             self.system.build(self.info["network"], self.info["options"]) for _ in range(count)
         ]
         network = MeanOfMembers(built) if count > 1 else built[0]
-        network.load_state_dict(load_file(path))
+        weights = load_file(path)
+        for name in network.state_dict() if count > 1 else ():
+            # What members have in common is stored with the first.
+            shared = re.sub(r"^members\.\d+\.", "members.0.", name)
+            weights.setdefault(name, weights[shared])
+        network.load_state_dict(weights)
         return network.eval()
 
 

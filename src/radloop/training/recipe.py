@@ -50,7 +50,8 @@ class Recipe:
     stops, 0 = never. ema: decay of the moving average of the weights a step, 0 = none.
     validate_every: epochs between validations. keep: the weights of the "best" validation, or of
     the "last", for which the validation cases decide nothing. slices: of a scan, how many are drawn
-    for a step. encoder_rate: learning rate of the network's `encoder` as a share of the rest's, and
+    for a step. probe: leave the encoder as it is and fit the heads on its features, in systems
+    that can. encoder_rate: learning rate of the network's `encoder` as a share of the rest's, and
     freeze: its first layers that keep their weights: both for an encoder that starts pre-trained.
     """
 
@@ -66,6 +67,7 @@ class Recipe:
     validate_every: int = 5
     keep: Literal["best", "last"] = "best"
     slices: int = 12
+    probe: bool = False
     encoder_rate: float = 1.0
     freeze: int = 0
     bfloat16: bool = True

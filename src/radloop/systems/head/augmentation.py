@@ -28,7 +28,7 @@ class ScanAugmentation:
     target: `(1 + z, labels)`, row 0 the scan's, label 0 "any"; NaN = unknown. With
     known slices a run of them is drawn, three times in four around a bleed where there is one, and
     row 0 is made of what was drawn. Where only the scan's labels are known, slices are taken from
-    its whole height.
+    the whole height of the head.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -63,9 +63,9 @@ class ScanAugmentation:
         return np.minimum(np.arange(first, first + self.slices), z - 1)
 
     def _spread(self, z: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-        step = max(1.0, z / self.slices)
-        start = rng.uniform(0, step) if z > self.slices else 0.0
-        rows = (start + step * np.arange(self.slices)).astype(np.intp)
+        first = z // 5  # below it there is neck
+        step = max(1.0, (z - first) / self.slices)
+        rows = (first + rng.uniform(0, step) + step * np.arange(self.slices)).astype(np.intp)
         return np.minimum(rows, z - 1)
 
     def _moved(self, seen: npt.NDArray[np.float32], rng: np.random.Generator) -> Any:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from radloop.images.image import Image
 from radloop.images.verdict import ACCEPTED, Verdict, refused, warned
-from radloop.systems.head.pose import intracranial
 from radloop.systems.head.scale import brain_window
 
 FEWEST_SLICES = 8
 THICKEST = 8.0
-_FEWEST_CLOSED = 4
+_FEWEST_RINGED = 3
+_DIRECTIONS = 72
 _WIDTH = (105.0, 260.0)
 _BONE_KERNEL = re.compile(
     r"BONE|EDGE|SHARP|^(B|H|U|J|HR|BR)[67]\d|^FC(30|8\d)|^Y[DE]$", re.IGNORECASE
@@ -59,11 +59,10 @@ def examine_file(image: Image) -> Verdict:
 
 def examine_head(stack: npt.NDArray[np.uint8], width_mm: float | None) -> Verdict:
     """What the prepared slices `(z, size, size)` show. width_mm: of the head, where known."""
-    closed = closed_slices(stack)
-    if int(closed.sum()) < _FEWEST_CLOSED:
+    ringed = sum(shows_a_skull(one) for one in stack)
+    if ringed < _FEWEST_RINGED:
         return refused(
-            "not_a_head",
-            f"A closed skull was found in {int(closed.sum())} of {len(stack)} slices. {_NO_HEAD}",
+            "not_a_head", f"A skull was found in {ringed} of {len(stack)} slices. {_NO_HEAD}"
         )
     if width_mm is not None and not _WIDTH[0] <= width_mm <= _WIDTH[1]:
         return refused(
@@ -73,7 +72,22 @@ def examine_head(stack: npt.NDArray[np.uint8], width_mm: float | None) -> Verdic
     return ACCEPTED
 
 
-def closed_slices(stack: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """In which slices the skull encloses something, `(z,)`."""
-    seen: Any = brain_window(stack)
-    return np.array([bool(intracranial(one).any()) for one in seen])
+def shows_a_skull(greys: npt.NDArray[np.uint8]) -> bool:
+    """Whether an upright slice `(size, size)` shows brain in a ring of bone.
+
+    From the middle outwards nine of ten directions meet bone, and what lies before it is soft. A
+    gap, as an infant's sutures or an operation leave, does no harm.
+    """
+    radius = greys.shape[0] // 2
+    middle = (greys.shape[0] - 1) / 2
+    polar = cv2.warpPolar(
+        brain_window(greys), (radius, _DIRECTIONS), (middle, middle), radius, cv2.INTER_LINEAR
+    )
+    bone = polar >= 200
+    bone[:, : radius // 5] = False  # what is dense in the middle is no skull
+    meets = bone.any(1)
+    if meets.mean() < 0.9:
+        return False
+    before = np.arange(radius) < 0.8 * np.where(meets, bone.argmax(1), 0)[:, None]
+    soft = (polar[before] > 50) & (polar[before] < 215)
+    return bool(soft.mean() >= 0.8)

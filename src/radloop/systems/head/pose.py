@@ -77,27 +77,6 @@ def upright_stack(greys: Stack, pose: Pose, size: int) -> Stack:
     return out
 
 
-def intracranial(windowed: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """What the skull encloses in one upright slice `(size, size)` of the brain window: 0 or 1.
-
-    Empty where the skull is open (face, skull base) and above it.
-    """
-    k = windowed.shape[0] / 256
-    bone = (windowed >= 245).astype(np.uint8)
-    closed = cv2.morphologyEx(bone, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
-    framed = cv2.copyMakeBorder(closed, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    cv2.floodFill(framed, None, (0, 0), 2)
-    enclosed = (framed[1:-1, 1:-1] == 0).astype(np.uint8)
-    enclosed = cv2.morphologyEx(enclosed, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(enclosed)
-    if count < 2:
-        return np.zeros_like(windowed)
-    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    if stats[largest, cv2.CC_STAT_AREA] < 2500 * k * k:
-        return np.zeros_like(windowed)
-    return np.asarray(labels == largest, np.uint8)
-
-
 def _largest(small: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """The largest thing in a slice that is neither air nor thin, like a head rest."""
     mask = cv2.morphologyEx(

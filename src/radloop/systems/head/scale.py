@@ -7,6 +7,7 @@ so that one network reads both; what its window cut off stays unknown, and lies 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,13 @@ import numpy.typing as npt
 KNOTS: tuple[tuple[float, float], ...] = ((0, -50), (16, 0), (216, 80), (255, 450))
 """(grey, HU) between which the scale is linear."""
 
-BRAIN = (0.0, 80.0)
-PAPER_WINDOWS = ((-50.0, 150.0), (100.0, 300.0), (250.0, 450.0))
-"""The three windows of Ye et al. 2019."""
+WINDOWS: Mapping[str, tuple[tuple[float, float], ...]] = {
+    "brain": ((0.0, 80.0),),
+    "soft": ((22.0, 59.6),),
+    "paper": ((-50.0, 150.0), (100.0, 300.0), (250.0, 450.0)),
+}
+"""(low, high) in HU by name: the usual brain window; one between fluid and fresh blood; the three
+of Ye et al. 2019."""
 
 
 def from_hounsfield(hounsfield: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
