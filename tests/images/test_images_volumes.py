@@ -18,6 +18,7 @@ from made_series import (
     field,
     put_pixels,
     save,
+    uid,
     write_series,
 )
 from pydicom.dataset import Dataset
@@ -32,10 +33,13 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from radloop.cases.case import Case
+from radloop.cases.table import read_cases, table_of, write_cases
 from radloop.errors import InputError
 from radloop.images import grid
 from radloop.images.image import Image, Planes
 from radloop.images.limits import ReadLimits
+from radloop.images.scans import find_scans, read_image
 from radloop.images.volumes.read import read_volume
 
 turns = st.tuples(*[st.floats(-180, 180)] * 3)
@@ -254,10 +258,22 @@ def test_one_of_several_series_is_read_by_its_uid(tmp_path):
     write_series(tmp_path, series="a")
     write_series(tmp_path, Made(gaps=(1.0,) * 3), series="b")
     assert read_volume(tmp_path).verdict.code == "several_series"
-    from made_series import uid
-
     image = volume_of(tmp_path, series=str(uid("series", "b")))
     assert image.array.shape[0] == 4
+    assert read_image(tmp_path / uid("series", "b")).image.array.shape[0] == 4
+    unknown = read_image(tmp_path / uid("series", "c"))
+    assert unknown.verdict.code == "no_series"
+
+
+def test_each_of_several_series_in_a_folder_is_a_scan(tmp_path):
+    write_series(tmp_path, series="a")
+    assert find_scans(tmp_path) == [tmp_path]
+    write_series(tmp_path, Made(gaps=(1.0,) * 3), series="b")
+    both = sorted(str(uid("series", name)) for name in "ab")
+    assert [path.name for path in find_scans(tmp_path)] == both
+    cases = [Case(name, "p", {"image": tmp_path / name}) for name in both]
+    write_cases(table_of(cases, tmp_path / "cases.csv"), tmp_path / "cases.csv")
+    assert [case.image.name for case in read_cases(tmp_path / "cases.csv").cases] == both
 
 
 def test_high_throughput_jpeg_2000_is_read_to_the_bit(tmp_path: Path) -> None:

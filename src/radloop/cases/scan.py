@@ -22,6 +22,7 @@ from radloop.cases.table import CaseTable
 from radloop.images.masks import MaskError, read_mask
 from radloop.images.scans import read_image
 from radloop.images.verdict import Verdict
+from radloop.images.volumes.read import series_of
 
 Progress = Callable[[int, int], None]
 """Called with the number of cases done and the number of all."""
@@ -142,9 +143,13 @@ def _scan_image(case: Case, channel: str, path: Path) -> ImageScan:
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file, or of the files of a folder in the order of their names."""
-    files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
+    """SHA-256 of a file, or of the files of a folder in the order of their names. Of a series in a
+    folder with several, the folder's with its UID."""
     digest = hashlib.sha256()
+    if named := series_of(path):
+        path = named[0]
+        digest.update(named[1].encode())
+    files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
     for name in files:
         with name.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())

@@ -17,6 +17,7 @@ from pathlib import Path
 from radloop.cases.case import Case, Reference
 from radloop.cases.csv_text import Row, csv_text, read_rows
 from radloop.errors import CaseTableError, InputError
+from radloop.images.volumes.read import series_of
 from radloop.images.write import write_text
 
 _PLAIN = ("case_id", "patient_id", "split", "image", "boxes", "slices")
@@ -260,7 +261,7 @@ def _refuse_missing_files(path: Path, rows: Sequence[Row], cases: Sequence[Case]
         (row, file)
         for row, case in zip(rows, cases, strict=True)
         for file in case_files(case)
-        if not file.exists()
+        if not file.exists() and not series_of(file)
     ]
     if missing:
         row, file = missing[0]

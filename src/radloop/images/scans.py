@@ -10,12 +10,14 @@ from radloop.images.image import Reading
 from radloop.images.nifti import is_nifti
 from radloop.images.read import is_candidate, read_radiograph
 from radloop.images.slice_folder import is_slice_folder, read_slice_folder
-from radloop.images.volumes.read import read_volume
+from radloop.images.volumes.read import read_volume, series_of
+from radloop.images.volumes.series import find_series
 
 
 def find_scans(path: Path) -> list[Path]:
     """The scans at `path`, sorted: a file as given; of a folder, every NIfTI file in it and every
-    folder in it, itself included, that directly holds other candidates (DICOM, pictures).
+    folder in it, itself included, that directly holds other candidates (DICOM, pictures). A folder
+    with several series that can be read gives one path a series, `FOLDER/UID`.
 
     Raises InputError when there is nothing to read.
     """
@@ -28,7 +30,7 @@ def find_scans(path: Path) -> list[Path]:
         volumes = [file for file in files if is_nifti(file)]
         found += volumes
         if len(files) > len(volumes):
-            found.append(Path(parent))
+            found += _series(Path(parent), files)
     if not found:
         raise InputError(
             f"The folder {path.name or path} holds no scans.",
@@ -38,7 +40,14 @@ def find_scans(path: Path) -> list[Path]:
 
 
 def read_image(path: Path) -> Reading:
-    """A film `(y, x)` from a file, a scan `(z, y, x)` from a folder or a NIfTI file."""
+    """A film `(y, x)` from a file; a scan `(z, y, x)` from a folder, a series in one, or NIfTI."""
     if path.is_dir():
         return read_slice_folder(path) if is_slice_folder(path) else read_volume(path)
-    return read_volume(path) if is_nifti(path) else read_radiograph(path)
+    return read_volume(path) if is_nifti(path) or series_of(path) else read_radiograph(path)
+
+
+def _series(folder: Path, files: list[Path]) -> list[Path]:
+    if is_slice_folder(folder):
+        return [folder]
+    readable = {s.uid for s in find_series(files).series if s.layout is not None}
+    return [folder / uid for uid in sorted(readable)] if len(readable) > 1 else [folder]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from radloop.images.image import Reading
@@ -23,13 +24,15 @@ def read_volume(
 ) -> Reading:
     """The only volume at `path`, `(z, y, x)`, in the modality's units.
 
-    series: the SeriesInstanceUID of the one to read, of a folder with several. spacing, even_out:
-    see `read_series`. Scouts, screenshots, reports and other files beside the volume do not
-    disturb.
+    series: the SeriesInstanceUID of the one to read, of a folder with several; `path` may name it
+    too, see `series_of`. spacing, even_out: see `read_series`. Scouts, screenshots, reports and
+    other files beside the volume do not disturb.
 
     Refusals are those of the series and of its pixels, those of `read_nifti`, and "no_series",
     "several_series".
     """
+    if series is None and (named := series_of(path)):
+        path, series = named
     if path.is_file() and is_nifti(path):
         reading = read_nifti(path, limits)
         if reading.image is None or spacing is None:
@@ -45,6 +48,14 @@ def read_volume(
     if not usable:
         return Reading(None, refused("no_series", _nothing(found, candidates)))
     return read_series(usable[0], spacing=spacing, even_out=even_out, limits=limits)
+
+
+def series_of(path: Path) -> tuple[Path, str] | None:
+    """The folder and the SeriesInstanceUID of a path `FOLDER/UID`, which names one series of a
+    folder that holds several; None for a path that exists, or is none of this form."""
+    if path.exists() or not path.parent.is_dir() or not re.fullmatch(r"[0-9.]{5,64}", path.name):
+        return None
+    return path.parent, path.name
 
 
 def _hopeless(series: Series, even_out: bool) -> bool:
