@@ -4,7 +4,7 @@
 #     scripts/train_shipped_hemorrhage.sh HEAD_CT OUT
 #
 # HEAD_CT holds images/<patient>/<slice>.jpg and slices.csv. Nothing is bounded by the clock: another
-# machine gives the same model. On one thread a fold takes about six minutes. The extra `pretrained`
+# machine gives the same model. On one thread a fold takes about eight minutes. The extra `pretrained`
 # brings the ImageNet weights.
 set -euo pipefail
 scans=$(realpath "$1") out=$2

@@ -90,9 +90,9 @@ was not trained further. The commands are in `scripts/train_shipped_hemorrhage.s
 The model is the mean of the networks of a cross-validation, each of which left out twelve patients.
 What is measured below is every patient judged by the *one* network that never saw him, with a
 calibration and thresholds from the other folds; the mean of all is expected to be somewhat better,
-and cannot be measured on these patients. The window, the levels of the encoder and the strength of
-the regularisation were chosen by cross-validation on the same patients with other folds, so the
-numbers are a little optimistic.
+and cannot be measured on these patients. The preparation, the window, the measured densities, the
+levels of the encoder and the strength of the regularisation were chosen by cross-validation on the
+same patients, so the numbers are somewhat optimistic.
 """
 
 HEAD_USE = """
@@ -105,8 +105,8 @@ patient.
 
 It learned from eight-bit pictures of the brain window. On DICOM it sees the same window of the same
 tissue through 5 mm slabs, and what that costs was not measured: there is no DICOM collection with
-known bleeds here. Fractures, calcifications and beam hardening at the base of the skull are taken
-for blood at times.
+known bleeds here. Calcifications, beam hardening at the base of the skull, and what makes the sides
+differ without a bleed, such as an old stroke, are taken for blood at times.
 """
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from radloop.images.image import Geometry, Image
 from radloop.systems.head import gate
 from radloop.systems.head.augmentation import ScanAugmentation
+from radloop.systems.head.brain import brain_mask, only_brain
 from radloop.systems.head.pose import find_pose, upright_stack
 from radloop.systems.head.scale import brain_window, from_brain_window, from_hounsfield
 from radloop.systems.head.stack import head_stack, slabs
@@ -34,7 +35,7 @@ def test_a_windowed_picture_and_hounsfield_units_meet_on_the_scale():
 
 
 @settings(max_examples=12, deadline=None)
-@given(st.floats(-20, 20), st.integers(0, 50))
+@given(st.floats(-80, 80), st.integers(0, 50))
 def test_a_turned_head_stands_upright_again(angle, seed):
     stack, _ = draw_head(seed, angle=angle)
     pose = find_pose(stack)
@@ -47,6 +48,38 @@ def test_a_turned_head_stands_upright_again(angle, seed):
         np.arctan2(2 * covariance[0, 1], covariance[1, 1] - covariance[0, 0])
     )
     assert abs(leaning) < 4  # the phantom's long axis, against the vertical
+
+
+def ring(gap: float = 0.0) -> np.ndarray:
+    """Greys of an upright slice, 256 px: brain of 30 HU in a skull with a gap of so many degrees,
+    and a lump of 60 HU."""
+    y, x = np.mgrid[:256, :256] - 127.5
+    away, angle = np.hypot(x / 0.9, y), np.degrees(np.arctan2(y, x))
+    one = np.where(away < 115, 16 + 75, 0).astype(np.uint8)
+    one[(away > 95) & (away < 105) & (np.abs(angle) >= gap / 2)] = 230
+    one[np.hypot(x - 30, y + 40) < 9] = 16 + 150
+    return one
+
+
+@pytest.mark.parametrize("gap", [0, 8, 70])
+def test_the_brain_is_what_the_skull_encloses(gap):
+    one = ring(gap)
+    y, x = np.mgrid[:256, :256] - 127.5
+    truth = np.hypot(x / 0.9, y) < 95
+    found = brain_mask(one)
+    assert (found & truth).sum() > 0.93 * truth.sum()
+    assert (found & ~truth).sum() < 0.06 * truth.sum()
+    shown = only_brain(one[None])[0]
+    assert shown[0, 0] == 91 and (shown > 200).sum() == 0  # the brain's median; no bone
+    assert (shown == 166).sum() > 200  # the lump stays
+
+
+def test_of_a_slice_without_skull_nothing_is_brain():
+    empty = np.full((2, 128, 128), 91, np.uint8)
+    assert not brain_mask(empty[0]).any()
+    assert (only_brain(empty) == 0).all()
+    with_brain = only_brain(np.stack([ring(), np.zeros((256, 256), np.uint8)]))
+    assert (with_brain[1] == 91).all()  # the scan's own brain
 
 
 def test_without_a_head_there_is_no_pose():

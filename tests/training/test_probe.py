@@ -52,6 +52,20 @@ def test_the_same_seed_gives_the_same_head():
     assert torch.equal(a.weight, b.weight) and torch.equal(a.bias, b.bias)
 
 
+def test_emphasis_is_a_larger_feature():
+    data, larger = scans(20), torch.tensor([1.0, 3.0, 1.0, 1.0, 1.0, 1.0])
+    head = fit_head(
+        data, with_scan, components=6, penalty=0.5, farthest=100.0, emphasis=larger
+    )  # fmt: skip
+    x = torch.cat([one.features for one in data])
+    y = torch.cat([one.target[1:, 0] for one in data])
+    standard = ((x - x.mean(0)) / (x.var(0) + 1e-5).sqrt() * larger).numpy()
+    peer = LogisticRegression(C=1.0, tol=1e-8, max_iter=1000).fit(standard, y.numpy())
+    expected = peer.decision_function(standard)
+    found = torch.cat([head(one.features, 100.0) for one in data])[:, 0].numpy()
+    assert np.abs(found - expected).max() < 0.03
+
+
 @pytest.mark.parametrize("kind", ["gru", "leaky"])
 def test_the_sequence_learns_to_believe_neighbours(kind):
     torch.manual_seed(0)

@@ -6,7 +6,10 @@ OpenVINO picks bfloat16 by itself on some processors. `torch` is the fallback, a
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import tempfile
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -156,20 +159,23 @@ def openvino_network(model: Model) -> Any:
     intact = file_sha256(model.folder / "weights.safetensors") == model.sha256
     if intact and cached.is_file() and cached.with_suffix(".bin").is_file():
         return openvino.Core().read_model(cached)
-    converted = _convert(model)
-    try:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        # The .xml is renamed last: it is what makes an entry.
-        own = cached.with_name(f"{os.getpid()}-{cached.name}")
-        openvino.save_model(converted, own, compress_to_fp16=False)
-        own.with_suffix(".bin").replace(cached.with_suffix(".bin"))
-        own.replace(cached)
-    except OSError:
-        pass  # no cache is no harm: the next run converts again
-    return converted
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+        written = Path(temporary, cached.name)
+        _convert(model, written)
+        core = openvino.Core()
+        core.set_property({"ENABLE_MMAP": False})  # the file is about to go
+        network = core.read_model(written)
+        with contextlib.suppress(OSError):  # no cache is no harm: the next run converts again
+            _keep(written, cached)
+    return network
 
 
-def _convert(model: Model) -> Any:
+def _convert(model: Model, written: Path) -> None:
+    """Write the network as OpenVINO's `.xml` and `.bin`.
+
+    It is run from these alone: what `convert_model` returns gave, compiled as it is, logits of a
+    head CT that were off by 0.8, and read back from its file was exact (OpenVINO 2026.4).
+    """
     import openvino
     import torch
 
@@ -177,7 +183,17 @@ def _convert(model: Model) -> Any:
     example = torch.zeros(example_shape(model), dtype=torch.uint8)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's, on the tracing that OpenVINO asks of it
-        return openvino.convert_model(network, example_input=example)
+        converted = openvino.convert_model(network, example_input=example)
+    openvino.save_model(converted, written, compress_to_fp16=False)
+
+
+def _keep(written: Path, cached: Path) -> None:
+    """Copy a network into the cache. The .xml is renamed last: it is what makes an entry."""
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    for suffix in (".bin", ".xml"):
+        own = cached.with_name(f"{os.getpid()}-{cached.name}").with_suffix(suffix)
+        shutil.copyfile(written.with_suffix(suffix), own)
+        own.replace(cached.with_suffix(suffix))
 
 
 def _cache_folder() -> Path:

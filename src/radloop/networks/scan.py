@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from radloop.errors import InputError
+from radloop.networks.density import Densities
 
 _FARTHEST = 6.0
 _TOP = 2
+_EMPHASIS = 2.0
 
 
 class Channels(nn.Module):
@@ -45,12 +47,17 @@ class Channels(nn.Module):
     def count(self) -> int:
         return len(self.windows) * (3 if self.neighbours else 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def units(self, x: Tensor) -> Tensor:
+        """The stack in the unit of the knots, of the same shape."""
         x = x.float()
         units = torch.full_like(x, self.knots[0][1])
         for (grey, unit), (next_grey, next_unit) in zip(self.knots, self.knots[1:], strict=False):
             slope = (next_unit - unit) / (next_grey - grey)
             units = units + (x - grey).clamp(0.0, next_grey - grey) * slope
+        return units
+
+    def forward(self, x: Tensor) -> Tensor:
+        units = self.units(x)
         shown = [((units - a) / (b - a)).clamp(0, 1) * 2 - 1 for a, b in self.windows]
         if self.neighbours:
             shown = [
@@ -76,6 +83,8 @@ class SliceCnn(nn.Module):
     The scan's logit is the mean of its two largest slice logits.
 
     frozen_norms: normalisation layers of the encoder keep the statistics they came with.
+    densities: the numbers of `Densities` are features too. They are few beside the encoder's, so
+    each weighs as four of those when a head is probed (`emphasis`).
     """
 
     def __init__(
@@ -84,6 +93,7 @@ class SliceCnn(nn.Module):
         labels: int,
         encoder: str = "tf_efficientnet_lite0",
         frozen_norms: bool = True,
+        densities: bool = False,
     ) -> None:
         super().__init__()
         self.channels, self.labels, self.frozen_norms = channels, labels, frozen_norms
@@ -92,6 +102,11 @@ class SliceCnn(nn.Module):
         self.encoder = _encoder(encoder, channels.count)
         self.features = nn.Identity()  # a module of its own, for heat maps to hook
         count = 4 * sum(self.encoder.feature_info.channels())
+        self.emphasis = torch.ones(count)
+        self.densities = Densities() if densities else None
+        if densities:
+            count += Densities.COUNT
+            self.emphasis = torch.cat([self.emphasis, torch.full((Densities.COUNT,), _EMPHASIS)])
         self.standard = nn.BatchNorm1d(count, affine=False)
         self.head = nn.Linear(count, labels)
 
@@ -112,6 +127,9 @@ class SliceCnn(nn.Module):
             sides = (maps - maps.flip(-1)).abs()
             for one in (maps, sides):
                 numbers += [one.mean((2, 3)), one.amax((2, 3))]
+        if self.densities is not None:
+            scans = self.channels.units(x).transpose(1, 2)
+            numbers.append(torch.cat([self.densities(scan) for scan in scans]))
         return torch.cat(numbers, dim=1).float()
 
     def slices(self, x: Tensor) -> Tensor:

@@ -30,6 +30,7 @@ from radloop.measures.spec import Reliability, Roc
 from radloop.systems.base import Array, Explain, Interpretation, Preset, System
 from radloop.systems.head import gate
 from radloop.systems.head.augmentation import ScanAugmentation
+from radloop.systems.head.brain import only_brain
 from radloop.systems.head.calibration import SENSITIVITY, fit_settings, probabilities
 from radloop.systems.head.labels import ANY, KINDS, LABELS, cross_entropy, strongest, truth_of
 from radloop.systems.head.measures import measures_of_level
@@ -53,11 +54,12 @@ _RECIPE = Recipe(
     augmentation=_AUGMENTATION,
 )  # fmt: skip
 _PROBE = Recipe(
-    size=256, cache_scale=1.0, learning_rate=1e-2, weight_decay=0.0, probe=True, bfloat16=False
+    size=320, cache_scale=1.0, learning_rate=1e-2, weight_decay=0.0, probe=True, bfloat16=False
 )
 
 
 _ENCODER = {"encoder": "tf_efficientnet_lite0", "neighbours": True, "windows": "soft"}
+_PROBED = {**_ENCODER, "densities": True}
 
 
 def _recipe(**changes: Any) -> Recipe:
@@ -78,13 +80,13 @@ class Hemorrhage(System):
     presets = {
         "strong": Preset(
             "strong",
-            "CNN-RNN on a frozen EfficientNet-Lite0, three slices as channels, 256 px",
+            "CNN-RNN on a frozen EfficientNet-Lite0 and measured densities, three slices, 320 px",
             "cnn_rnn",
-            {**_ENCODER, "sequence": "leaky"},
+            {**_PROBED, "sequence": "leaky"},
             _PROBE,
         ),
         "slice-cnn": Preset(
-            "slice-cnn", "`strong` slice by slice, without the sequence", "slice_cnn", _ENCODER,
+            "slice-cnn", "`strong` slice by slice, without the sequence", "slice_cnn", _PROBED,
             _PROBE,
         ),
         "finetune": Preset(
@@ -174,8 +176,9 @@ class Hemorrhage(System):
         return Reading(None if verdict.refused else reading.image, verdict)
 
     def prepare(self, image: Image, size: int) -> npt.NDArray[np.uint8]:
-        """Slices of 5 mm, the head upright in the middle, greys of `head/scale.py`."""
-        return head_stack(image).upright(size)
+        """Slices of 5 mm, the head upright in the middle and without its skull, greys of
+        `head/scale.py`."""
+        return only_brain(head_stack(image).upright(size))
 
     def target(self, case: Case, image: Image, size: int) -> npt.NDArray[np.float32]:
         """`(1 + z, labels)`, 1, 0 or NaN (unknown): row 0 the scan's, then those of the stack."""

@@ -44,18 +44,21 @@ class Head:
 
 def fit_head(
     scans: Sequence[Encoded], pool: Pool, *, components: int, penalty: float, farthest: float,
-    seed: int = 0,
+    emphasis: Tensor | None = None, seed: int = 0,
 ) -> Head:  # fmt: skip
     """The head of least cross-entropy plus `penalty` times the squared weights.
 
     The weights live in the first `components` principal components of the standardised features.
     Where slices are known they are learned from; of a scan whose slices are not, the scan's own
-    label is, through `pool`. The same scans and seed give the same head.
+    label is, through `pool`. emphasis: by feature, how many times larger it is made before that:
+    the larger, the less of its weight is penalised. The same scans and seed give the same head.
     """
     features = torch.cat([scan.features for scan in scans])
     mean, variance = features.mean(0), features.var(0)
+    larger = torch.ones_like(mean) if emphasis is None else emphasis
     standard = [
-        ((s.features - mean) / (variance + 1e-5).sqrt()).clamp(-farthest, farthest) for s in scans
+        ((s.features - mean) / (variance + 1e-5).sqrt()).clamp(-farthest, farthest) * larger
+        for s in scans
     ]
     stacked = torch.cat(standard)
     centre = stacked.mean(0)
@@ -82,7 +85,7 @@ def fit_head(
 
     optimiser.step(cost)  # type: ignore[no-untyped-call]
     full = weight.detach() @ axes.T
-    return Head(mean, variance, full, bias.detach() - full @ centre)
+    return Head(mean, variance, full * larger, bias.detach() - full @ centre)
 
 
 def fit_sequence(

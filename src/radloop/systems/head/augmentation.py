@@ -78,8 +78,9 @@ class ScanAugmentation:
         matrix[:, 2] += rng.uniform(-c.shift, c.shift, 2) * size
         if rng.random() < c.mirror:
             matrix = matrix @ np.array([[-1, 0, size - 1], [0, 1, 0], [0, 0, 1.0]])
-        air = -16 * 255 / 200
-        return np.stack([cv2.warpAffine(s, matrix, (size, size), borderValue=air) for s in seen])
+        return np.stack(
+            [cv2.warpAffine(s, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE) for s in seen]
+        )
 
     def _exposed(self, seen: npt.NDArray[np.float32], rng: np.random.Generator) -> Any:
         c = self.config

@@ -72,11 +72,11 @@ def examine_head(stack: npt.NDArray[np.uint8], width_mm: float | None) -> Verdic
     return ACCEPTED
 
 
-def shows_a_skull(greys: npt.NDArray[np.uint8]) -> bool:
+def shows_a_skull(greys: npt.NDArray[np.uint8], directions: float = 0.9) -> bool:
     """Whether an upright slice `(size, size)` shows brain in a ring of bone.
 
-    From the middle outwards nine of ten directions meet bone, and what lies before it is soft. A
-    gap, as an infant's sutures or an operation leave, does no harm.
+    From the middle outwards that share of the directions meets bone, and what lies before it is
+    soft. A gap, as an infant's sutures or an operation leave, does no harm.
     """
     radius = greys.shape[0] // 2
     middle = (greys.shape[0] - 1) / 2
@@ -86,7 +86,7 @@ def shows_a_skull(greys: npt.NDArray[np.uint8]) -> bool:
     bone = polar >= 200
     bone[:, : radius // 5] = False  # what is dense in the middle is no skull
     meets = bone.any(1)
-    if meets.mean() < 0.9:
+    if meets.mean() < directions:
         return False
     before = np.arange(radius) < 0.8 * np.where(meets, bone.argmax(1), 0)[:, None]
     soft = (polar[before] > 50) & (polar[before] < 215)

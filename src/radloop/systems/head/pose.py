@@ -18,7 +18,8 @@ Stack = npt.NDArray[np.uint8]
 
 _SMALL = 128
 _MARGIN = 1.05
-_ANGLES = np.arange(-24.0, 25.0, 2.0)
+_ANGLES = np.arange(-90.0, 91.0, 2.0)
+_LONG = 0.1  # how much of symmetry a head lying along the square may lack
 _SHIFTS = range(-12, 13, 2)
 
 
@@ -96,16 +97,23 @@ def _symmetric_part(small: list[Any], masks: Stack) -> tuple[Any, Any]:
 
 
 def _upright(seen: Any, shape: Any) -> tuple[float, tuple[float, float], float]:
-    """Angle, centre (x, y) and sideways shift at which the picture equals its mirror best."""
+    """Angle, centre (x, y) and sideways shift at which the picture equals its mirror best.
+
+    A head is nearly symmetric about the line from ear to ear too, but longer from front to back.
+    """
     ys, xs = np.arange(shape.shape[0]), np.arange(shape.shape[1])
     centre = (float(xs @ shape.sum(0) / shape.sum()), float(ys @ shape.sum(1) / shape.sum()))
     best, angle, shift = -1.0, 0.0, 0.0
+    apart = (np.arange(_SMALL + 1) - _SMALL / 2) ** 2
     for candidate in _ANGLES:
         turn = _turn(candidate, centre, (_SMALL / 2, _SMALL / 2))
         turned = cv2.warpAffine(seen, turn, (_SMALL + 1, _SMALL + 1))
         mirrored = turned[:, ::-1]
+        whole = float((turned * turned).sum())
+        long = float(turned.sum(1) @ apart) / max(float(turned.sum(0) @ apart), 1e-6)
         for moved in _SHIFTS:
-            score = float((turned * np.roll(mirrored, moved, axis=1)).sum())
+            alike = float((turned * np.roll(mirrored, moved, axis=1)).sum()) / max(whole, 1e-6)
+            score = alike + _LONG * min(long, 1.3)
             if score > best:
                 best, angle, shift = score, float(candidate), moved / 2
     return angle, centre, shift

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from radloop.networks.scan import SliceCnn
     from radloop.training.probe import Encoded
 
-COMPONENTS = 96
+COMPONENTS = 160
 PENALTY = 500.0
 INNER_FOLDS = 5
 SEQUENCE_EPOCHS = 20
@@ -45,8 +45,9 @@ def probe(
     def head_of(some: Sequence[Sequence[Encoded]]):  # type: ignore[no-untyped-def]
         both = [one for pair in some for one in pair]
         return fit_head(
-            both, with_scan, components=COMPONENTS, penalty=PENALTY, farthest=farthest, seed=seed
-        )
+            both, with_scan, components=COMPONENTS, penalty=PENALTY, farthest=farthest,
+            emphasis=network.emphasis, seed=seed,
+        )  # fmt: skip
 
     if isinstance(network, CnnRnn):
         order = np.random.default_rng(seed).permutation(len(encoded))
