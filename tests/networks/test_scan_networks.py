@@ -5,7 +5,15 @@ import torch
 
 from radloop.errors import InputError
 from radloop.networks.ensemble import MeanOfMembers
-from radloop.networks.scan import BothWays, Channels, LeakySequence, build_scan, with_scan
+from radloop.networks.scan import (
+    BothWays,
+    Channels,
+    LeakySequence,
+    ManyHeads,
+    build_scan,
+    one_encoder,
+    with_scan,
+)  # fmt: skip
 
 KNOTS = ((0, -50), (16, 0), (216, 80), (255, 450))
 SMALL = {"encoder": "test_efficientnet"}
@@ -114,6 +122,19 @@ def test_an_ensemble_is_the_mean():
     a, b = network(), network("slice_cnn")
     x = scan(3)
     assert torch.allclose(MeanOfMembers([a, b])(x), (a(x) + b(x)) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("densities", [False, True])
+def test_members_on_one_encoder_run_it_once_and_answer_the_same(densities):
+    a, b = (network(densities=densities) for _ in range(2))
+    torch.nn.init.normal_(b.head.weight)
+    both = MeanOfMembers([a, b])
+    shared, x = one_encoder(both), scan(3)
+    assert isinstance(shared, ManyHeads)
+    assert torch.allclose(shared(x), both(x), atol=1e-5)
+    next(b.encoder.parameters()).data += 1  # no longer the same encoder
+    assert one_encoder(both) is both
+    assert one_encoder(a) is a
 
 
 def test_the_scan_is_the_mean_of_its_two_strongest_slices():

@@ -11,7 +11,7 @@ and the sequence model on a network that is done from the first place of the RSN
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -132,14 +132,18 @@ class SliceCnn(nn.Module):
             numbers.append(torch.cat([self.densities(scan) for scan in scans]))
         return torch.cat(numbers, dim=1).float()
 
-    def slices(self, x: Tensor) -> Tensor:
-        """Slice logits `(n, z, labels)`."""
-        standard = self.standard(self.pooled(x)).clamp(-self.farthest, self.farthest)
+    def slices(self, features: Tensor, scans: int) -> Tensor:
+        """Slice logits `(n, z, labels)` from the pooled features of n scans."""
+        standard = self.standard(features).clamp(-self.farthest, self.farthest)
         logits: Tensor = self.head(standard)
-        return logits.reshape(x.shape[0], x.shape[2], self.labels)
+        return logits.reshape(scans, -1, self.labels)
+
+    def judged(self, features: Tensor, scans: int) -> Tensor:
+        """What `forward` returns, from the pooled features."""
+        return with_scan(self.slices(features, scans))
 
     def forward(self, x: Tensor) -> Tensor:
-        return with_scan(self.slices(x))
+        return self.judged(self.pooled(x), x.shape[0])
 
 
 class LeakySequence(nn.Module):
@@ -198,8 +202,8 @@ class CnnRnn(SliceCnn):
             raise InputError(f"There is no sequence '{sequence}'.", "Known: gru, leaky.")
         self.sequence = GruSequence(labels) if sequence == "gru" else LeakySequence(labels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        logits = self.slices(x)
+    def judged(self, features: Tensor, scans: int) -> Tensor:
+        logits = self.slices(features, scans)
         corrected = with_scan(self.sequence(logits))
         if not self.training:
             return corrected
@@ -243,6 +247,30 @@ class Cnn3d(nn.Module):
             odds = log_p - torch.log1p(-log_p.exp().clamp(max=1 - 1e-6))
             logits = torch.cat([-odds[:, :1], odds[:, 1:]], dim=1)
         return logits[:, None]
+
+
+class ManyHeads(nn.Module):
+    """The mean of slice networks that have one encoder between them, which is run once."""
+
+    def __init__(self, members: Sequence[SliceCnn]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = cast(SliceCnn, self.members[0]).pooled(x)
+        judged = [cast(SliceCnn, member).judged(features, x.shape[0]) for member in self.members]
+        return torch.stack(judged).mean(0)
+
+
+def one_encoder(network: nn.Module) -> nn.Module:
+    """The members of an ensemble as `ManyHeads` where their encoders are equal, as those of a probe
+    are; any other network as it is."""
+    members = getattr(network, "members", ())
+    if len(members) < 2 or not all(isinstance(member, SliceCnn) for member in members):
+        return network
+    first, *others = [{**m.channels.state_dict(), **m.encoder.state_dict()} for m in members]
+    same = all(torch.equal(first[name], other[name]) for other in others for name in first)
+    return ManyHeads(list(members)) if same else network
 
 
 class BothWays(nn.Module):

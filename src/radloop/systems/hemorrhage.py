@@ -200,9 +200,9 @@ class Hemorrhage(System):
         return build_scan(network, Channels(KNOTS, windows, neighbours), len(LABELS), own)
 
     def deploy(self, network: nn.Module) -> nn.Module:
-        from radloop.networks.scan import BothWays
+        from radloop.networks.scan import BothWays, one_encoder
 
-        return BothWays(network)
+        return BothWays(one_encoder(network))
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         """Weighted cross-entropy of the known labels, a scan's row weighing as two slices."""
