@@ -14,7 +14,7 @@ from torch.nn import functional as F
 SIDE = 128
 LARGEST = (5, 20, 80, 320)
 FINE, LUMP, BROAD, WIDE = 0.7, 1.5, 3.0, 6.0
-_RANGE = (-25.0, 45.0)
+_RANGE = (-25.0, 45.0)  # HU about the ground; beyond it is air, calcium or bone
 _ABOVE_BRAIN = (12.0, 16.0, 20.0, 25.0)
 _ABOVE_OTHER_SIDE = (5.0, 9.0, 14.0)
 

@@ -50,8 +50,9 @@ def fit_head(
 
     The weights live in the first `components` principal components of the standardised features.
     Where slices are known they are learned from; of a scan whose slices are not, the scan's own
-    label is, through `pool`. emphasis: by feature, how many times larger it is made before that:
-    the larger, the less of its weight is penalised. The same scans and seed give the same head.
+    label is, through `pool`. emphasis `(features,)`: how many times larger each standardised
+    feature is made before that: the larger, the less of its weight is penalised. The same scans
+    and seed give the same head.
     """
     features = torch.cat([scan.features for scan in scans])
     mean, variance = features.mean(0), features.var(0)

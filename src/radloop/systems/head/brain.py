@@ -19,15 +19,14 @@ from radloop.systems.head.scale import brain_window
 Stack = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
-_SIDE = 256
-_BONE = 246
-_SKULL = 150
-_LEAST = 200
-_CLOSED = 0.5
-_FEW = 0.01
-_BRAIN = (30, 223)
-_MOSTLY = 0.7
-"""A part within the skull is brain when that much of it shows 9 to 70 HU: a sinus does not."""
+_SIDE = 256  # px of the square on which the skull is sought; areas below are in its pixels
+_BONE = 246  # grey of the 0 to 80 HU window: 77 HU, above any bleed but the densest clot
+_SKULL = 150  # px: smaller bright parts are calcifications or crumbs of the skull base
+_LEAST = 200  # px: smaller parts of the inside are crumbs
+_CLOSED = 0.5  # share of the skull's hull; with less inside, the skull was open
+_FEW = 0.01  # share of the square; a slice with less brain has no median of its own
+_BRAIN = (30, 223)  # greys of 9 to 70 HU
+_MOSTLY = 0.7  # a part is brain when that much of it shows `_BRAIN`: an air-filled sinus does not
 
 
 def only_brain(stack: Stack) -> Stack:
