@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from radloop.cases.boxes.audit import box_problems
 from radloop.cases.case import Case
 from radloop.cases.near_duplicates import near_duplicates
 from radloop.cases.scan import CaseScan, ImageScan
@@ -61,6 +62,7 @@ def find_problems(
         *odd_values(table, ranges),
         *odd_images(scans),
         *mixed_geometry(scans),
+        *box_problems(table),
     ]
     return tuple(sorted(problems, key=lambda problem: LEVELS.index(problem.level)))
 

@@ -71,7 +71,7 @@ def import_masks(
     """
     if not masks:
         raise InputError("No masks were named.", "Give at least one as NAME=FOLDER.")
-    names = ImageNames(images, _images(images, besides=masks.values()))
+    names = ImageNames(images, candidate_images(images, besides=masks.values()))
     notes: list[ImportNote] = []
     matched = {
         structure: _match_masks(names, structure, folder, notes)
@@ -85,7 +85,7 @@ def import_masks(
         )
         for file in names.paths
     }
-    return _finish(names, references, patient_from, notes, out)
+    return finish_import(names, references, patient_from, notes, out)
 
 
 def import_table(
@@ -115,7 +115,7 @@ def import_table(
     for column in (file_column, *values.values()):
         _check_column(table, columns, column)
     rules = {name: _label_rule(table, columns, rows, rule) for name, rule in labels.items()}
-    names = ImageNames(images, _images(images))
+    names = ImageNames(images, candidate_images(images))
     notes: list[ImportNote] = []
     matched = _match_rows(names, table, rows, file_column, notes)
     references = {
@@ -124,10 +124,10 @@ def import_table(
         else Reference()
         for file in names.paths
     }
-    return _finish(names, references, patient_from, notes, out)
+    return finish_import(names, references, patient_from, notes, out)
 
 
-def _images(folder: Path, besides: Iterable[Path] = ()) -> list[Path]:
+def candidate_images(folder: Path, besides: Iterable[Path] = ()) -> list[Path]:
     """The candidate image files below a folder, but for those in folders of their own purpose."""
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder.name}.", "Give the folder of the images.")
@@ -166,8 +166,8 @@ def _match_masks(
             f"No mask of {structure} has the name of an image.",
             "A mask is named like its image, apart from the suffix.",
         )
-    _note(notes, "masks_without_image", f"Masks of {structure} without an image", alone)
-    _note(
+    note(notes, "masks_without_image", f"Masks of {structure} without an image", alone)
+    note(
         notes,
         "images_without_mask",
         f"Images without a mask of {structure}",
@@ -191,7 +191,7 @@ def _match_values(
         )
     others = [column for column in columns if column and column != file_column]
     numeric = [column for column in others if _is_numeric(rows, column)]
-    _note(
+    note(
         notes,
         "columns_left_out",
         f"Columns of {table.name} that are not numbers, left out",
@@ -232,8 +232,8 @@ def _match_rows(
             f"No cell of the column '{column}' of {table.name} names an image.",
             "Choose the column with the images' file names.",
         )
-    _note(notes, "rows_without_image", f"Rows of {table.name} without an image", alone)
-    _note(
+    note(notes, "rows_without_image", f"Rows of {table.name} without an image", alone)
+    note(
         notes,
         "images_without_row",
         f"Images without a row in {table.name}",
@@ -297,13 +297,14 @@ def _row_reference(
     return Reference(labels=labels, values=numbers)
 
 
-def _finish(
+def finish_import(
     names: ImageNames,
     references: Mapping[Path, Reference],
     patient_from: str | None,
     notes: list[ImportNote],
     out: Path,
 ) -> ImportReport:
+    """Write the table of the images and what is known of each; see `import_masks`."""
     ids = names.case_ids()
     patients = _patients(ids, patient_from, notes)
     cases = [
@@ -336,7 +337,7 @@ def _patients(
             patients[file] = patient
         else:
             unmatched.append(file.name)
-    _note(
+    note(
         notes,
         "names_without_patient",
         "Names without a patient, each taken as a patient of its own",
@@ -345,6 +346,7 @@ def _patients(
     return patients
 
 
-def _note(notes: list[ImportNote], code: str, message: str, names: Sequence[str]) -> None:
+def note(notes: list[ImportNote], code: str, message: str, names: Sequence[str]) -> None:
+    """Add a note with its count, if there is anything to tell."""
     if names:
         notes.append(ImportNote(code, f"{message}: {len(names)}.", tuple(names)))

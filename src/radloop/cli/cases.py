@@ -101,6 +101,79 @@ def import_table(
     _show_import(report, out, quiet, as_json)
 
 
+AnyBox = Annotated[
+    str | None,
+    typer.Option("--any", metavar="NAME", help="Also a label: 1 where an image has any box."),
+]
+
+
+@importers.command("yolo")
+def import_yolo(
+    images: Images,
+    labels: Annotated[Path, typer.Option(metavar="DIR", help="One text file an image.")],
+    names: Annotated[Path, typer.Option(metavar="FILE", help="The classes: data.yaml.")],
+    out: Out = Path("cases.csv"),
+    any_label: AnyBox = None,
+    patient_from: PatientFrom = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Images with YOLO boxes or polygons."""
+    from radloop.cases.boxes import importing
+
+    report = importing.import_yolo(images, labels, names, patient_from, out=out, label=any_label)
+    _show_import(report, out, quiet, as_json)
+
+
+@importers.command("voc")
+def import_voc(
+    images: Images,
+    annotations: Annotated[Path, typer.Option(metavar="DIR", help="One XML file an image.")],
+    out: Out = Path("cases.csv"),
+    any_label: AnyBox = None,
+    patient_from: PatientFrom = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Images with Pascal VOC boxes (LabelImg)."""
+    from radloop.cases.boxes import importing
+
+    report = importing.import_voc(images, annotations, patient_from, out=out, label=any_label)
+    _show_import(report, out, quiet, as_json)
+
+
+@importers.command("coco")
+def import_coco(
+    images: Images,
+    annotations: Annotated[Path, typer.Option(metavar="FILE", help="The COCO file.")],
+    out: Out = Path("cases.csv"),
+    any_label: AnyBox = None,
+    patient_from: PatientFrom = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Images with a COCO file of boxes."""
+    from radloop.cases.boxes import importing
+
+    report = importing.import_coco(images, annotations, patient_from, out=out, label=any_label)
+    _show_import(report, out, quiet, as_json)
+
+
+def boxes(
+    cases: Annotated[Path, typer.Argument(help="The case table.", metavar="CASES")],
+    to: Annotated[str, typer.Option(metavar="FORMAT", help="voc, yolo or coco.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write the files.")],
+    quiet: Quiet = False,
+) -> None:
+    """Write the boxes of a case table for other programs."""
+    from radloop.cases.boxes.importing import export_boxes
+    from radloop.cases.table import read_cases
+
+    count = export_boxes(read_cases(cases), to, out)
+    result(f"{out}: boxes of {count} images")
+    message("files are named like the images", quiet)
+
+
 @importers.command("slices")
 def import_slices(
     images: Images,
