@@ -17,6 +17,7 @@ import numpy as np
 from radloop.cases.table import CaseTable
 from radloop.errors import InputError
 from radloop.evaluation.report import SliceLevel, write_report
+from radloop.evaluation.rows import is_nested
 from radloop.images.write import write_jpeg
 from radloop.inference.engine import Array, Engine, open_engine
 from radloop.inference.gradcam import GradCam
@@ -83,7 +84,7 @@ def evaluate(
     galleries = _galleries(model, engine, rows, by_case, out, changes) if options.pictures else {}
     judged = [with_columns(row, system.measures) for row in rows]
     in_order = [one for item in items for one in slice_rows.get(item.case_id, ())]
-    measured = {column for row in rows for column, value in row.items() if _is_number(value)}
+    measured = {column for row in rows for column, value in row.items() if _is_measured(value)}
     return write_report(
         out,
         system=system.name,
@@ -103,7 +104,7 @@ def slice_level(system: System, rows: Sequence[Mapping[str, object]]) -> SliceLe
     """The slices' part of a report; None for a system or a model that says nothing of them."""
     if not rows:
         return None
-    measured = {column for row in rows for column, value in row.items() if _is_number(value)}
+    measured = {column for row in rows for column, value in row.items() if _is_measured(value)}
     return SliceLevel(
         rows,
         measures_of(system.slice_measures, measured),
@@ -127,12 +128,16 @@ def with_columns(row: Mapping[str, object], measures: Sequence[MeasureSpec]) -> 
     return {**row, **{c: row.get(c, float("nan")) for c in sorted(columns)}}
 
 
+def _is_measured(value: object) -> bool:
+    return _is_number(value) or is_nested(value)
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, float) and not np.isnan(value)
 
 
 def _figure_columns(figure: Any) -> list[str]:
-    names = ("measured", "reference", "score", "truth")
+    names = ("measured", "reference", "score", "truth", "found")
     single = [getattr(figure, name) for name in names if hasattr(figure, name)]
     return [*single, *getattr(figure, "columns", ())]
 

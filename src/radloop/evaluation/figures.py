@@ -22,15 +22,18 @@ from radloop.measures.classification import (
     sensitivity,
     specificity,
 )
+from radloop.measures.detection import ALARMS, ap50, froc_curve, froc_score, precision_recall
 from radloop.measures.interval import wilson
 from radloop.measures.spec import (
     Agreement,
+    BoxCurves,
     Column,
     Distribution,
     Figure,
     Reliability,
     Roc,
     Rows,
+    unknown,
 )
 
 if TYPE_CHECKING:
@@ -55,7 +58,8 @@ def _sheet(figure: Figure) -> Sheet:
     if isinstance(figure, Distribution):
         return Sheet(figsize=(7.0, 1.0 + 0.62 * len(figure.columns)), layout="constrained")
     return Sheet(
-        figsize=(9.6, 4.2) if isinstance(figure, Agreement) else (4.8, 4.6), layout="constrained"
+        figsize=(9.6, 4.2) if isinstance(figure, Agreement | BoxCurves) else (4.8, 4.6),
+        layout="constrained",
     )
 
 
@@ -175,6 +179,32 @@ def _draw_roc(sheet: Sheet, figure: Roc, rows: Rows) -> None:
     axes.legend(loc="lower right", frameon=False, fontsize=9)
 
 
+def _draw_box_curves(sheet: Sheet, figure: BoxCurves, rows: Rows) -> None:
+    found, truth = rows[figure.found], rows[figure.truth]
+    known = ~(unknown(found) | unknown(truth))
+    found, truth = found[known], truth[known]
+    count = sum(len(one) for one in truth)
+    if not count:
+        _say(sheet, "There are no true boxes.")
+        return
+    axes = _axes(sheet, 121)
+    precision, recall = precision_recall(found, truth)
+    axes.plot(recall, precision, color=BLUE, linewidth=1.8)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    axes.set_xlabel("recall (overlap of 0.5)")
+    axes.set_ylabel("precision")
+    axes.set_title(f"AP50 {ap50(found, truth):.3f}, {count} boxes", fontsize=10)
+    axes = _axes(sheet, 122)
+    alarms, share = froc_curve(found, truth)
+    axes.step(np.maximum(alarms, ALARMS[0] / 4), share, where="post", color=BLUE, linewidth=1.8)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ALARMS, [f"{a:g}" for a in ALARMS])
+    axes.set(xlim=(ALARMS[0] / 2, ALARMS[-1] * 2), ylim=(-0.02, 1.02))
+    axes.set_xlabel("false alarms a film")
+    axes.set_ylabel("share of boxes found")
+    axes.set_title(f"FROC, mean {froc_score(found, truth):.3f}", fontsize=10)
+
+
 def _draw_reliability(sheet: Sheet, figure: Reliability, rows: Rows) -> None:
     probability, truth = _complete(rows, figure.score, figure.truth)
     if not probability.size:
@@ -206,6 +236,7 @@ _DRAWERS: dict[type, Callable[..., None]] = {
     Agreement: _draw_agreement,
     Roc: _draw_roc,
     Reliability: _draw_reliability,
+    BoxCurves: _draw_box_curves,
 }
 
 

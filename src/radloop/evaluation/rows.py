@@ -1,19 +1,23 @@
 """The per-case table of a report: rows in memory, `cases.csv` on disk, columns of numbers.
 
 A row maps column names to values: `case_id` and `patient_id` (text), numbers (None or NaN =
-unknown) and any further text. `cases.csv` keeps numbers to the last bit, so that a measure
-computed from the file equals the one in the report.
+unknown), lists of rows of numbers (nested columns, JSON in the file) and any further text.
+`cases.csv` keeps numbers to the last bit, so that a measure computed from the file equals the one
+in the report.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from radloop.errors import InputError
 from radloop.measures.spec import Rows
@@ -56,11 +60,16 @@ def read_rows(path: Path) -> list[dict[str, object]]:
 
 
 def numeric_columns(rows: Sequence[Row]) -> Rows:
-    """The columns that hold only numbers and unknowns, `(row,)` float64 with NaN for unknown."""
+    """The columns that hold only numbers and unknowns, `(row,)` float64 with NaN for unknown, and
+    the nested ones, object arrays with None for unknown."""
     names = dict.fromkeys(name for row in rows for name in row if name not in IDENTIFIERS)
-    columns = {}
+    columns: dict[str, npt.NDArray[Any]] = {}
     for name in names:
-        values = [_number(row.get(name)) for row in rows]
+        cells = [row.get(name) for row in rows]
+        if any(is_nested(cell) for cell in cells):
+            columns[name] = _nested(cells)
+            continue
+        values = [_number(cell) for cell in cells]
         if None not in values:
             columns[name] = np.array(values, dtype=np.float64)
     return columns
@@ -71,7 +80,22 @@ def patients_of(rows: Sequence[Row]) -> list[str]:
     return [str(row.get("patient_id") or f"case {row['case_id']}") for row in rows]
 
 
+def is_nested(value: object) -> bool:
+    """Whether a cell holds rows of numbers: a list, or the JSON of one."""
+    return isinstance(value, list) or (isinstance(value, str) and value.startswith("["))
+
+
+def _nested(cells: Sequence[object]) -> npt.NDArray[np.object_]:
+    column = np.empty(len(cells), dtype=object)
+    for k, cell in enumerate(cells):
+        if is_nested(cell):
+            column[k] = np.array(json.loads(cell) if isinstance(cell, str) else cell, np.float64)
+    return column
+
+
 def _cell(value: object) -> str:
+    if isinstance(value, list):
+        return json.dumps(value)
     if value is None:
         return ""
     if isinstance(value, (bool, np.bool_)):

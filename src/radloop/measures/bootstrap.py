@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from radloop.errors import InputError
 from radloop.measures.interval import Interval
-from radloop.measures.spec import Column, MeasureSpec, Rows
+from radloop.measures.spec import Column, MeasureSpec, Rows, unknown
 
 Indices = npt.NDArray[np.intp]
 
@@ -132,7 +132,7 @@ def _complete(rows: Rows, spec: MeasureSpec, length: int) -> npt.NDArray[np.bool
         column: Column = rows[name]
         if column.shape != (length,):
             raise ValueError(f"column '{name}' of shape {column.shape} for {length} cases")
-        keep &= ~np.isnan(column)
+        keep &= ~unknown(column)
     return keep
 
 

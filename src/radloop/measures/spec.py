@@ -1,6 +1,7 @@
 """Which measures and figures judge a system: declared by the system, computed by `evaluation`.
 
-A judged case is one *row*: `case_id`, `patient_id` and numbers by column name (NaN = unknown).
+A judged case is one *row*: `case_id`, `patient_id` and numbers by column name (NaN = unknown), or
+for what varies in length (the boxes of a film) an array of numbers (None = unknown).
 A `MeasureSpec` turns the columns of many rows into one number; intervals come from resampling
 patients (`bootstrap.py`).
 """
@@ -9,12 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-Column = npt.NDArray[np.float64]
+Column = npt.NDArray[Any]
+"""A number a case; of nested columns (`detection.Nested`) an object array, an array a case."""
+
+
+def unknown(column: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Where a column knows nothing: NaN, in a nested one None."""
+    if column.dtype == object:
+        return np.array([value is None for value in column], dtype=np.bool_)
+    return np.asarray(np.isnan(column))
 
 
 @dataclass(frozen=True)
@@ -75,5 +84,14 @@ class Reliability:
     truth: str
 
 
-Figure = Distribution | Agreement | Roc | Reliability
+@dataclass(frozen=True)
+class BoxCurves:
+    """Precision over recall, and FROC, from the nested columns of found and true boxes."""
+
+    title: str
+    found: str
+    truth: str
+
+
+Figure = Distribution | Agreement | Roc | Reliability | BoxCurves
 Rows = Mapping[str, Column]
