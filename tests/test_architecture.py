@@ -33,7 +33,15 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
 )
 RANK = {station: rank for rank, layer in enumerate(LAYERS) for station in layer}
 
-LEARNING = {"torch", "torchvision", "lightning", "timm", "monai", "segmentation_models_pytorch"}
+LEARNING = {
+    "torch",
+    "torchvision",
+    "lightning",
+    "timm",
+    "monai",
+    "segmentation_models_pytorch",
+    "transformers",
+}
 WEB = {"fastapi", "starlette", "uvicorn", "pynetdicom", "sqlalchemy"}
 
 # What a station knows nothing of, beyond what the layers already forbid.

@@ -1,10 +1,12 @@
 """Augmentation of a film together with its label map, as `torchvision.transforms.v2` transforms.
 
 Images are float32 `(1, y, x)` in 0..1, label maps uint8 `(1, y, x)`, soft labels float32
-`(classes - 1, y, x)`; they travel as tv_tensors (`Image`, `Mask`, `SoftMask`) so that every
-transform moves them together. Random numbers come from torch's global generator, which the data
-set seeds for each film of each epoch: a resumed training sees the films that an uninterrupted one
-would have seen.
+`(classes - 1, y, x)`, boxes float32 `(k, 5)`; they travel as tv_tensors (`Image`, `Mask`,
+`SoftMask`, `Boxes`) so that every transform moves them together. What each does to sides: `Warp`
+keeps left on the left (it turns by `rotation` at most), `Mirror` exchanges the sides and so the
+labels that name one, `Negative` empties the target; the others leave every pixel where it is.
+Random numbers come from torch's global generator, which the data set seeds for each film of each
+epoch: a resumed training sees the films that an uninterrupted one would have seen.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import cv2
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -21,12 +24,23 @@ from torchvision.transforms import v2
 
 from radloop.training.recipe import Augmentation
 
+SEEN = 0.4
+"""The share of a moved box's ellipse that must still be in the film."""
+
 
 class SoftMask(tv_tensors.TVTensor):
     """Probabilities of the foreground classes, float32 `(classes - 1, y, x)` in 0..1."""
 
     def __new__(cls, data: Tensor) -> SoftMask:
         """The same memory under another name, as torchvision's own kinds do it."""
+        return data.as_subclass(cls)
+
+
+class Boxes(tv_tensors.TVTensor):
+    """Boxes of a film, float32 `(k, 5)`: x0, y0, x1, y1 in px of the film, class number."""
+
+    def __new__(cls, data: Tensor) -> Boxes:
+        """The same memory under another name."""
         return data.as_subclass(cls)
 
 
@@ -44,7 +58,9 @@ class Warp(v2.Transform):
     """Rotation, shear, shift, zoom, stretch and elastic deformation in one resampling to `size`.
 
     Images and soft labels are resampled bilinearly (beyond the edge: black, background), label
-    maps to the nearest sample.
+    maps to the nearest sample. A box becomes that of the moved ellipse inside it, which a rotation
+    does not blow up as it does the box of the corners (Kalra et al. 2021, arXiv 2108.01052); one of
+    which less than `SEEN` stays in the film is dropped. Left stays left.
     """
 
     def __init__(self, size: int, config: Augmentation) -> None:
@@ -69,20 +85,44 @@ class Warp(v2.Transform):
             coarse = torch.randn(1, 2, c.elastic_grid, c.elastic_grid) * (2 * c.elastic)
             fine = F.interpolate(coarse, (self.size, self.size), mode="bicubic", align_corners=True)
             grid = grid + fine.permute(0, 2, 3, 1)
-        return {"grid": grid}
+        side = max((x.shape[-1] for x in flat_inputs if isinstance(x, tv_tensors.Image)), default=0)
+        shrink = abs(float(torch.linalg.det(matrix[:, :2]))) * (side / self.size) ** 2
+        return {"grid": grid, "side": side, "shrink": shrink}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        if isinstance(inpt, Boxes):
+            return Boxes(moved_boxes(inpt.as_subclass(Tensor), **params))
         mode = "nearest" if isinstance(inpt, tv_tensors.Mask) else "bilinear"
         values = inpt.as_subclass(Tensor)[None].float()
         moved = F.grid_sample(values, params["grid"], mode=mode, align_corners=False)[0]
         return tv_tensors.wrap(moved.to(inpt.dtype), like=inpt)
 
 
+def moved_boxes(boxes: Tensor, grid: Tensor, side: int, shrink: float) -> Tensor:
+    """Boxes `(k, 5)` of a film of `side` px after the warp to `grid`, those that stay in sight.
+
+    grid: `(1, y, x, 2)`, where each pixel comes from, in -1..1. shrink: pixels of the film a pixel
+    of the grid.
+    """
+    source = (grid[0] + 1) * (side / 2)
+    kept = []
+    for box in boxes:
+        middle, half = (box[:2] + box[2:4]) / 2, (box[2:4] - box[:2]).clamp(min=1e-3) / 2
+        inside = (((source - middle) / half) ** 2).sum(-1) <= 1
+        whole = math.pi * float(half.prod()) / shrink
+        if not inside.any() or float(inside.sum()) < SEEN * whole:
+            continue
+        rows, columns = inside.any(1).nonzero()[:, 0], inside.any(0).nonzero()[:, 0]
+        moved = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+        kept.append(torch.stack([*(m.to(box.dtype) for m in moved), box[4]]))
+    return torch.stack(kept) if kept else boxes.new_zeros(0, 5)
+
+
 class Mirror(v2.Transform):
     """Left-right flip with probability `p`; the labels of paired structures change places.
 
-    swaps: label value -> label value after mirroring; it must name both of a pair, since a mirror
-    that does not say what it does to sides is refused.
+    swaps: label value (of boxes: class number) -> that after mirroring; it must name both of a
+    pair, since a mirror that does not say what it does to sides is refused.
     """
 
     def __init__(self, p: float, swaps: Mapping[int, int]) -> None:
@@ -93,11 +133,14 @@ class Mirror(v2.Transform):
         self.swaps = dict(swaps)
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        return {"flip": torch.rand(()).item() < self.p}
+        side = max((x.shape[-1] for x in flat_inputs if isinstance(x, tv_tensors.Image)), default=0)
+        return {"flip": torch.rand(()).item() < self.p, "side": side}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         if not params["flip"]:
             return inpt
+        if isinstance(inpt, Boxes):
+            return Boxes(self._boxes(inpt.as_subclass(Tensor), params["side"]))
         flipped = inpt.as_subclass(Tensor).flip(-1)
         if isinstance(inpt, tv_tensors.Mask):
             table = torch.arange(256, dtype=torch.uint8)
@@ -108,6 +151,11 @@ class Mirror(v2.Transform):
             order = [self.swaps.get(k + 1, k + 1) - 1 for k in range(len(flipped))]
             flipped = flipped[order]
         return tv_tensors.wrap(flipped, like=inpt)
+
+    def _boxes(self, boxes: Tensor, side: int) -> Tensor:
+        classes = [self.swaps.get(int(k), int(k)) for k in boxes[:, 4]]
+        left, right = side - boxes[:, 2], side - boxes[:, 0]
+        return torch.stack([left, boxes[:, 1], right, boxes[:, 3], boxes.new_tensor(classes)], 1)
 
 
 class Negative(v2.Transform):
@@ -138,6 +186,8 @@ class Negative(v2.Transform):
         values = inpt.as_subclass(Tensor)
         if isinstance(inpt, tv_tensors.Mask | SoftMask):
             return tv_tensors.wrap(torch.zeros_like(values), like=inpt)
+        if isinstance(inpt, Boxes):
+            return Boxes(values[:0])
         if params["kind"] == "turn":
             return tv_tensors.Image(values.rot90(params["turns"], (-2, -1)))
         height, width = values.shape[-2:]
@@ -148,8 +198,16 @@ class Negative(v2.Transform):
         return tv_tensors.Image(whole[0])
 
 
+def clahe(film: Tensor, limit: float) -> Tensor:
+    """Contrast-limited adaptive histogram equalisation of `(1, y, x)` in 0..1, 8 x 8 tiles."""
+    levels = (film[0] * 255).to(torch.uint8).numpy()
+    equalised = cv2.createCLAHE(clipLimit=limit, tileGridSize=(8, 8)).apply(levels)
+    return torch.from_numpy(equalised)[None].float() / 255
+
+
 class Exposure(v2.Transform):
-    """What another machine, dose or window would have done: gamma, a smooth field, equalisation."""
+    """What another machine, dose or window would have done: gamma, a smooth field, equalisation
+    of the histogram, whole (`equalise`) or by tiles (`clahe`)."""
 
     _transformed_types = (tv_tensors.Image,)
 
@@ -159,9 +217,11 @@ class Exposure(v2.Transform):
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         c = self.config
-        if c.gamma <= 1 and c.bias == 0 and c.equalise == 0:
+        if c.gamma <= 1 and c.bias == 0 and c.equalise == 0 and c.clahe == 0:
             return inpt
         x = inpt.as_subclass(Tensor).clamp(0, 1)
+        if c.clahe > 0 and torch.rand(()).item() < c.clahe:
+            x = clahe(x, uniform(1.0, 4.0))
         if torch.rand(()).item() < c.equalise:
             levels = (x * 255).to(torch.uint8)
             x = v2.functional.equalize(levels).float() / 255

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
-from radloop.training.augmentation import SoftMask
+from radloop.training.augmentation import Boxes, SoftMask
 
 Target = npt.NDArray[Any]
 
@@ -23,20 +23,23 @@ class Sample:
     """A prepared film, uint8 `(y, x)`, or the slices of a scan, `(z, y, x)`, and its target.
 
     The target of a film is a label map uint8 `(y, x)`, soft labels uint8 `(classes - 1, y, x)`
-    (255 = certain), or a number; that of a scan float32 of any shape, NaN = unknown.
+    (255 = certain), boxes float32 `(k, 5)` (x0, y0, x1, y1 in px of the film, class number), or a
+    number; that of a scan float32 of any shape, NaN = unknown. original: for systems that look
+    twice, the film at its own resolution, read anew.
     """
 
     film: npt.NDArray[np.uint8]
     target: Target
+    original: Callable[[], npt.NDArray[np.uint8]] | None = None
 
 
 class Films(Dataset[tuple[Tensor, Tensor]]):
     """Films and targets, augmented if a transform is given.
 
     Item: input float32 `(1, y, x)` in 0..255, and the target: int64 `(y, x)`, soft float32
-    `(classes - 1, y, x)` in 0..1, or int64 `()`. Every item is drawn under its own seed, made of
-    the training's seed, the epoch and the index, so that the order of workers, or an interruption,
-    changes nothing.
+    `(classes - 1, y, x)` in 0..1, boxes float32 `(k, 5)`, or int64 `()`. Every item is drawn under
+    its own seed, made of the training's seed, the epoch and the index, so that the order of
+    workers, or an interruption, changes nothing.
     """
 
     def __init__(
@@ -57,7 +60,10 @@ class Films(Dataset[tuple[Tensor, Tensor]]):
         sample = self.samples[index]
         film = torch.tensor(sample.film)[None].float()
         target = torch.tensor(sample.target)
-        target = target.float() / 255.0 if target.ndim == 3 else target.long()
+        if target.ndim == 3:
+            target = target.float() / 255.0
+        elif not target.is_floating_point():
+            target = target.long()
         if self.transform is None:
             return film, target
         with torch.random.fork_rng(devices=[]):
@@ -76,7 +82,20 @@ def _mask(target: Tensor) -> tv_tensors.TVTensor | None:
     """The target as what augmentation moves with the film; a number stays where it is."""
     if target.ndim == 3:
         return SoftMask(target)
+    if target.is_floating_point():
+        return Boxes(target)
     return tv_tensors.Mask(target[None].to(torch.uint8)) if target.ndim == 2 else None
+
+
+def collate(items: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """A batch; boxes are padded to the most that a film of it has, with class -1."""
+    films, targets = [film for film, _ in items], [target for _, target in items]
+    if targets[0].ndim != 2 or not targets[0].is_floating_point():
+        return torch.stack(films), torch.stack(targets)
+    padded = torch.full((len(targets), max(len(t) for t in targets), 5), -1.0)
+    for row, target in zip(padded, targets, strict=True):
+        row[: len(target)] = target
+    return torch.stack(films), padded
 
 
 StackTransform = Callable[

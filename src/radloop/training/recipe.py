@@ -16,11 +16,12 @@ class Augmentation:
     control points `elastic_grid` to a side (Simard 2003; Ronneberger 2015). mirror: probability of
     a left-right flip, at which the labels of paired structures are swapped.
     gamma: largest exponent either way, after stretching the film to its whole range; with gamma 1,
-    bias 0 and equalise 0 the exposure is left alone. bias: standard deviation of a smooth exposure
-    field. noise, blur: largest standard deviation (fraction of the range; px). equalise:
-    probability of histogram equalisation. blocks: probability of painting a black or white marker
-    or collimation edge. negatives: probability that a film is turned by 90, 180 or 270 degrees, or
-    magnified to a piece without layout, and its target emptied: what no system should recognise.
+    bias 0, equalise 0 and clahe 0 the exposure is left alone. bias: standard deviation of a smooth
+    exposure field. noise, blur: largest standard deviation (fraction of the range; px). equalise:
+    probability of histogram equalisation; clahe: of the contrast-limited adaptive one. blocks:
+    probability of painting a black or white marker or collimation edge. negatives: probability that
+    a film is turned by 90, 180 or 270 degrees, or magnified to a piece without layout, and its
+    target emptied: what no system should recognise.
     """
 
     rotation: float = 8.0
@@ -36,6 +37,7 @@ class Augmentation:
     noise: float = 0.04
     blur: float = 1.2
     equalise: float = 0.1
+    clahe: float = 0.0
     blocks: float = 0.35
     negatives: float = 0.07
 
@@ -52,7 +54,9 @@ class Recipe:
     the "last", for which the validation cases decide nothing. slices: of a scan, how many are drawn
     for a step. probe: leave the encoder as it is and fit the heads on its features, in systems
     that can. encoder_rate: learning rate of the network's `encoder` as a share of the rest's, and
-    freeze: its first layers that keep their weights: both for an encoder that starts pre-trained.
+    freeze: its first layers that keep their weights (negative: all but so many), both for an
+    encoder that starts pre-trained; thaw: the share of the training after which they learn too,
+    0 = never. second: how a second network is trained, in systems that look twice.
     """
 
     size: int = 256
@@ -70,5 +74,7 @@ class Recipe:
     probe: bool = False
     encoder_rate: float = 1.0
     freeze: int = 0
+    thaw: float = 0.0
     bfloat16: bool = True
     augmentation: Augmentation = field(default_factory=Augmentation)
+    second: Recipe | None = None

