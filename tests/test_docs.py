@@ -39,6 +39,7 @@ RUN = [
     "how-to/volumes.md",
     "how-to/predict.md",
     "how-to/hemorrhage.md",
+    "how-to/fractures.md",
     "how-to/cross-validate.md",
     "how-to/transfer.md",
     "how-to/compare.md",
@@ -97,6 +98,28 @@ def write_heads(folder: Path) -> None:
     (folder / "slices.csv").write_text("\n".join(rows) + "\n")
 
 
+def write_limbs(folder: Path) -> None:
+    """`images/` and LabelImg's `boxes/`: a bone with a joint, every second broken."""
+    rng = np.random.default_rng(1)
+    for number in range(20):
+        film = np.full((120, 90), 30, np.uint8)
+        y, broken = int(rng.integers(40, 80)), number % 2
+        cv2.line(film, (45, 0), (45, 120), 160, 18)
+        cv2.ellipse(film, (45, y), (20, 12), 0, 0, 360, 190, -1)
+        if broken:
+            cv2.line(film, (25, y - 4), (65, y + 4), 40, 4)
+        film += rng.integers(0, 9, film.shape, np.uint8)
+        for kind in ("images", "boxes"):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(folder / f"images/w{number:02}.png"), film)
+        name = "fractured wrist" if broken else "normal wrist"
+        (folder / f"boxes/w{number:02}.xml").write_text(
+            "<annotation><size><width>90</width><height>120</height></size><object>"
+            f"<name>{name}</name><bndbox><xmin>20</xmin><ymin>{y - 16}</ymin><xmax>70</xmax>"
+            f"<ymax>{y + 16}</ymax></bndbox></object></annotation>"
+        )
+
+
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`films/`, `masks/<structure>/` and `ctr.csv`, as the pages name them."""
@@ -111,6 +134,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows.append(f"{name},0.{42 + patient}")
     (folder / "ctr.csv").write_text("\n".join(rows) + "\n")
     write_heads(folder)
+    write_limbs(folder / "limbs")
     # Exit code 3 is a finished command: a network after one epoch refuses films.
     program = folder / "bin" / "radloop"
     program.parent.mkdir()

@@ -79,12 +79,22 @@ def train(
         str,
         typer.Option(metavar="FILE|imagenet|coco|none", help="What the network starts from."),
     ] = "none",
+    stage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="S",
+            help="Of a system in two stages, train only the 'detector' or the 'classifier'.",
+        ),
+    ] = None,
     teacher: Annotated[
         list[str] | None,
         typer.Option(metavar="MODEL", help="A model whose answers soften the masks; repeatable."),
     ] = None,
     freeze: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Keep the first N stages as they start.")
+        int,
+        typer.Option(
+            metavar="N", help="Keep the first N layers as they start; -N: all but the last."
+        ),
     ] = 0,
     minutes: Annotated[
         float | None, typer.Option(min=0, metavar="M", help="Stop after M minutes.")
@@ -116,6 +126,7 @@ def train(
         network=network,
         weights=weights,
         teachers=tuple(teacher or ()),
+        stage=stage or "",
         freeze=freeze,
         minutes=minutes,
         epochs=epochs,

@@ -45,6 +45,18 @@ TABLE: dict[str, CodeRow] = {
         "Private: LOINC 59076-0 and 59074-5 (pydicom 3.0.2, CID 12279) are the ratios of areas and"
         " of circumferences; no code of the ratio of diameters was found.",
     ),
+    "fracture": CodeRow(
+        private_code("FRACTURE", "Fracture of bone"),
+        "Private: no code for a fracture of any bone was confirmed by name and meaning.",
+    ),
+    "wrist_fracture": CodeRow(
+        private_code("FX-DISTAL-RADIUS", "Fracture of distal end of radius"),
+        "Private: no code for it was confirmed by name and meaning.",
+    ),
+    "wrist_not_found": CodeRow(
+        private_code("WRIST-NOT-FOUND", "Wrist not found on the film"),
+        "Private: it says something of the reading, not of the patient.",
+    ),
     "intracranial_hemorrhage": CodeRow(
         private_code("ICH", "Intracranial hemorrhage"),
         "Private: SCT 1386000 is in pydicom 3.0.2's dictionary both as 'Intracranial hemorrhage'"

@@ -22,6 +22,7 @@ COLOURS: Mapping[str, Rgb] = {
     "right_lung": (240, 228, 66),
 }
 _OTHER_COLOURS: tuple[Rgb, ...] = ((0, 190, 140), (224, 141, 187), (230, 159, 0))
+_BOX: Rgb = (255, 176, 0)
 _WHITE: Rgb = (255, 255, 255)
 _GREY: Rgb = (190, 190, 190)
 _BLACK: Rgb = (0, 0, 0)
@@ -46,6 +47,18 @@ class Line:
     guide: bool = False
 
 
+@dataclass(frozen=True)
+class Rectangle:
+    """A box on the film: `(x0, y0, x1, y1)` px, edges at whole numbers, and what stands above it.
+
+    faint: thin and grey, for what was looked at and not called.
+    """
+
+    box: tuple[float, ...]
+    label: str = ""
+    faint: bool = False
+
+
 def draw_film(
     film: npt.NDArray[np.uint8],
     outlines: Mapping[str, npt.NDArray[np.bool_]],
@@ -54,14 +67,16 @@ def draw_film(
     title: str = "",
     caption: str = "",
     sides: tuple[str, str] | None = ("R", "L"),
+    rectangles: Sequence[Rectangle] = (),
     longest: int = 1024,
 ) -> npt.NDArray[np.uint8]:
     """The film with outlines and lines, over a strip with title and caption.
 
     film: `(y, x)`; one that uses less than half of the range is shown brighter. outlines:
-    structure -> mask `(y, x)` on the film's grid. sides: what stands at the film's left and right
-    edge, for a frontal film the patient's right and left; None when that is not known. longest: a
-    film with a longer side is shown smaller; none is enlarged. Text beyond ASCII is written as "?".
+    structure -> mask `(y, x)` on the film's grid. rectangles: drawn over all.
+    sides: what stands at the film's left and right edge, for a frontal film the patient's right and
+    left; None when that is not known. longest: a film with a longer side is shown smaller; none is
+    enlarged. Text beyond ASCII is written as "?".
 
     Returns `(y, x, 3)` uint8 RGB, as wide as the shown film and higher by the strip, which is
     left out when there is neither title nor caption. Raises ValueError for a mask of another
@@ -85,6 +100,8 @@ def draw_film(
         pen.line(line, colour)
     for line, colour in measured:
         pen.label(line, colour)
+    for rectangle in rectangles:
+        pen.rectangle(rectangle)
     if sides is not None:
         pen.sides(sides)
     texts = [text for text in (title, caption) if text]
@@ -151,6 +168,17 @@ class _Pen:
         point = [s + along * (e - s) for s, e in zip(line.start[::-1], line.end[::-1], strict=True)]
         x, y = self._points(point) / (1 << _SHIFT)
         self._text(line.label, (x, y - 3 * self.width - 2), colour, centred=True)
+
+    def rectangle(self, rectangle: Rectangle) -> None:
+        x0, y0, x1, y1 = (value - 0.5 for value in rectangle.box)
+        ink, width = (_GREY, 1) if rectangle.faint else (_BOX, self.width)
+        corners = self._points([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])[:, None]
+        if not rectangle.faint:
+            cv2.polylines(self.canvas, [corners], True, _BLACK, width + 2, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(self.canvas, [corners], True, ink, width, cv2.LINE_AA, _SHIFT)
+        x, y = corners[0, 0] / (1 << _SHIFT)
+        top = _FONT_HEIGHT * self.text_scale + 4
+        self._text(rectangle.label, (max(x, 2), max(y - 3 * self.width, top)), ink)
 
     def sides(self, sides: tuple[str, str]) -> None:
         margin = 2 * self.width + _FONT_HEIGHT * self.text_scale * 0.5

@@ -12,15 +12,19 @@ import shutil
 import tempfile
 import threading
 import warnings
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from radloop.errors import InputError
 from radloop.systems.model import Model
+
+if TYPE_CHECKING:
+    from radloop.networks.detection.detector import Parts
 
 Array = npt.NDArray[Any]
 
@@ -32,8 +36,11 @@ class Engine(Protocol):
     name: str
     batch: int
 
-    def run(self, films: npt.NDArray[np.uint8]) -> Array:
-        """films `(n, 1, y, x)` with `n <= batch`; the deployed network's output, `(n, ...)`."""
+    def run(self, films: npt.NDArray[np.uint8], stage: str = "") -> Array:
+        """films `(n, 1, y, x)` with `n <= batch`; the deployed network's output, `(n, ...)`.
+
+        stage: of a network in several (`networks.two_stage`), which one.
+        """
         ...
 
 
@@ -60,6 +67,8 @@ def open_engine(
         return TorchEngine(model, "cuda", batch or 16, threads)
     if engine == "torch":
         return TorchEngine(model, "cpu", batch or 4, threads)
+    if model.system.in_parts:
+        return OpenVinoPartsEngine(model, threads)
     return OpenVinoEngine(model, batch or 1, threads)
 
 
@@ -88,10 +97,11 @@ class TorchEngine:
         self._network = model.system.deploy(model.network()).eval().to(device)
         self._lock = threading.Lock()
 
-    def run(self, films: npt.NDArray[np.uint8]) -> Array:
+    def run(self, films: npt.NDArray[np.uint8], stage: str = "") -> Array:
         with self._lock, self._torch.inference_mode():
             moved = self._torch.from_numpy(films).to(self.device)
-            output: Array = self._network(moved).cpu().numpy()
+            answer = self._network(moved, stage) if stage else self._network(moved)
+            output: Array = answer.cpu().numpy()
         return output
 
 
@@ -107,30 +117,19 @@ class OpenVinoEngine:
     name = "openvino"
 
     def __init__(self, model: Model, batch: int, threads: int, precision: str = "f32") -> None:
-        import openvino
-
         self.batch = batch
         converted = openvino_network(model)
         side = model.size
         scans = model.system.reads_scans
         converted.reshape([batch, 1, -1, side, side] if scans else [batch, 1, side, side])
-        self._compiled = openvino.Core().compile_model(
-            converted,
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": precision,
-                "NUM_STREAMS": str(threads),
-                "INFERENCE_NUM_THREADS": str(threads),
-                "ENABLE_CPU_PINNING": "NO",
-            },
-        )
+        self._compiled = compiled(converted, threads, precision)
         self._local = threading.local()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="openvino")
         # Once from one thread alone: OpenVINO builds its table of number types at the first call,
         # and two first calls at once can wait for each other for ever.
         self.run(np.zeros(example_shape(model, batch), np.uint8))
 
-    def run(self, films: npt.NDArray[np.uint8]) -> Array:
+    def run(self, films: npt.NDArray[np.uint8], stage: str = "") -> Array:
         return self._threads.submit(self._infer, films).result()
 
     def _infer(self, films: npt.NDArray[np.uint8]) -> Array:
@@ -143,6 +142,63 @@ class OpenVinoEngine:
         return output[:count].copy()
 
 
+class OpenVinoPartsEngine:
+    """OpenVINO for networks in parts (`detector.Parts`): each part compiled in float32, what joins
+    them run by PyTorch. One film at a time, on all threads."""
+
+    name = "openvino"
+    batch = 1
+
+    def __init__(self, model: Model, threads: int) -> None:
+        import torch
+
+        self._torch = torch
+        torch.set_num_threads(threads)
+        self._network = cast("Parts", model.system.deploy(model.network()).eval())
+        self._compiled = {
+            name: compiled(openvino_part(model, name, self._network), threads, streams=1)
+            for name in self._network.parts()
+        }
+        self._lock = threading.Lock()
+        self.run(np.zeros(example_shape(model), np.uint8))
+
+    def run(self, films: npt.NDArray[np.uint8], stage: str = "") -> Array:
+        with self._lock, self._torch.inference_mode():
+            rows = [
+                self._network.run(self._torch.from_numpy(film[None]), self._call, stage)
+                for film in films
+            ]
+            output: Array = self._torch.cat(rows).numpy()
+        return output
+
+    def _call(self, name: str, inputs: Sequence[Any]) -> tuple[Any, ...]:
+        answers = self._compiled[name]([one.numpy() for one in inputs])
+        return tuple(self._torch.from_numpy(answers[k]) for k in range(len(answers)))
+
+
+def compiled(network: Any, threads: int, precision: str = "f32", streams: int | None = None) -> Any:
+    """An OpenVINO network for the processor, one stream a thread unless told otherwise."""
+    import openvino
+
+    options = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "NUM_STREAMS": str(streams or threads),
+        "INFERENCE_NUM_THREADS": str(threads),
+        "ENABLE_CPU_PINNING": "NO",
+    }
+    return openvino.Core().compile_model(network, "CPU", options)
+
+
+def openvino_part(model: Model, name: str, network: Any) -> Any:
+    """One part of a network in parts, as an OpenVINO model of the shapes it was traced with."""
+    inputs = network.examples(model.size)[name]
+
+    def convert(written: Path) -> None:
+        _convert(network.parts()[name].eval(), inputs, written)
+
+    return _cached(model, f"-{name}", convert)
+
+
 def example_shape(model: Model, batch: int = 1) -> tuple[int, ...]:
     """The shape of an input: of films, or of a scan with a few slices."""
     side = model.size
@@ -151,17 +207,29 @@ def example_shape(model: Model, batch: int = 1) -> tuple[int, ...]:
 
 def openvino_network(model: Model) -> Any:
     """The model's deployed network as an OpenVINO model, from the cache where possible."""
+
+    def convert(written: Path) -> None:
+        import torch
+
+        network = model.system.deploy(model.network()).eval()
+        _convert(network, (torch.zeros(example_shape(model), dtype=torch.uint8),), written)
+
+    return _cached(model, "", convert)
+
+
+def _cached(model: Model, part: str, convert: Callable[[Path], None]) -> Any:
     import openvino
 
     from radloop.systems.model import file_sha256
 
-    cached = _cache_folder() / f"{model.sha256[:32]}-{openvino.__version__.split('-')[0]}.xml"
+    version = openvino.__version__.split("-")[0]
+    cached = _cache_folder() / f"{model.sha256[:32]}{part}-{version}.xml"
     intact = file_sha256(model.folder / "weights.safetensors") == model.sha256
     if intact and cached.is_file() and cached.with_suffix(".bin").is_file():
         return openvino.Core().read_model(cached)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         written = Path(temporary, cached.name)
-        _convert(model, written)
+        convert(written)
         core = openvino.Core()
         core.set_property({"ENABLE_MMAP": False})  # the file is about to go
         network = core.read_model(written)
@@ -170,7 +238,7 @@ def openvino_network(model: Model) -> Any:
     return network
 
 
-def _convert(model: Model, written: Path) -> None:
+def _convert(network: Any, inputs: tuple[Any, ...], written: Path) -> None:
     """Write the network as OpenVINO's `.xml` and `.bin`.
 
     It is run from these alone: what `convert_model` returns gave, compiled as it is, logits of a
@@ -179,11 +247,11 @@ def _convert(model: Model, written: Path) -> None:
     import openvino
     import torch
 
-    network = model.system.deploy(model.network()).eval()
-    example = torch.zeros(example_shape(model), dtype=torch.uint8)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's, on the tracing that OpenVINO asks of it
-        converted = openvino.convert_model(network, example_input=example)
+        converted = openvino.convert_model(
+            network, example_input=inputs, input=[tuple(one.shape) for one in inputs]
+        )
     openvino.save_model(converted, written, compress_to_fp16=False)
 
 

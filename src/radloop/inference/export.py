@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import tempfile
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from radloop.errors import InputError
 from radloop.images.write import atomic_path, write_text
-from radloop.inference.engine import example_shape, openvino_network
+from radloop.inference.engine import example_shape, openvino_network, openvino_part
 from radloop.systems.model import Model
 
 
@@ -19,13 +21,32 @@ def export_model(model: Model, format: str, out: Path) -> Path:
     Input `film`, uint8 `(n, 1, size, size)`, or `(n, 1, z, size, size)` for a scan; output as the
     system's deployment head gives it, for segmentation uint8 probabilities `(n, structures, size,
     size)`. `model.json` is put beside it: it says how films are prepared and what the output means.
+    A network in parts (`networks.detection.detector.Parts`) becomes a file a part, `<part>.onnx` or
+    `<part>.xml`, without what joins them, so that a film on which nothing is proposed is no
+    trouble; the first part's file is returned.
     """
     if format not in ("onnx", "openvino"):
         raise InputError(f"There is no export format '{format}'.", "Known: onnx, openvino.")
     out.mkdir(parents=True, exist_ok=True)
-    path = _onnx(model, out) if format == "onnx" else _openvino(model, out)
+    if model.system.in_parts:
+        path = _parts(model, format, out)
+    else:
+        path = _onnx(model, out) if format == "onnx" else _openvino(model, out)
     write_text(out / "model.json", json.dumps(model.info, indent=1) + "\n")
     return path
+
+
+def _parts(model: Model, format: str, out: Path) -> Path:
+    network: Any = model.system.deploy(model.network()).eval()
+    files = []
+    for name, inputs in network.examples(model.size).items():
+        if format == "onnx":
+            files.append(out / f"{name}.onnx")
+            _export_onnx(network.parts()[name].eval(), inputs, files[-1], {})
+        else:
+            part = openvino_part(model, name, network)
+            files.append(_save(part, name, out))
+    return files[0]
 
 
 def _onnx(model: Model, out: Path) -> Path:
@@ -35,20 +56,31 @@ def _onnx(model: Model, out: Path) -> Path:
     film = torch.zeros(example_shape(model), dtype=torch.uint8)
     axes = {0: "n", 2: "z"} if model.system.reads_scans else {0: "n"}
     final = out / "model.onnx"
-    with atomic_path(final) as temporary, torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's, on its older exporter
-        torch.onnx.export(
-            network, (film,), str(temporary), input_names=["film"], output_names=["output"],
-            dynamic_axes={"film": axes, "output": {0: "n"}}, dynamo=False,
-        )  # fmt: skip
+    named = {"input_names": ["film"], "output_names": ["output"]}
+    _export_onnx(
+        network, (film,), final, {**named, "dynamic_axes": {"film": axes, "output": {0: "n"}}}
+    )
     return final
 
 
+def _export_onnx(network: Any, inputs: Any, final: Path, options: Mapping[str, Any]) -> None:
+    import torch
+
+    with atomic_path(final) as temporary, torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's, on its older exporter
+        torch.onnx.export(network, inputs, str(temporary), dynamo=False, **options)
+
+
 def _openvino(model: Model, out: Path) -> Path:
+    return _save(openvino_network(model), "model", out)
+
+
+def _save(network: Any, name: str, out: Path) -> Path:
+    """Write both files of a network, the `.xml`, which makes the pair, last."""
     import openvino
 
     with tempfile.TemporaryDirectory(dir=out) as temporary:
-        written = Path(temporary, "model.xml")
-        openvino.save_model(openvino_network(model), written, compress_to_fp16=False)
-        written.with_suffix(".bin").replace(out / "model.bin")
-        return written.replace(out / "model.xml")
+        written = Path(temporary, f"{name}.xml")
+        openvino.save_model(network, written, compress_to_fp16=False)
+        written.with_suffix(".bin").replace(out / f"{name}.bin")
+        return written.replace(out / f"{name}.xml")

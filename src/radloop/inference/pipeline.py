@@ -112,8 +112,8 @@ def _chunk(
     outputs = iter(engine.run(np.stack(films)[:, None]) if films else ())
     network = (time.perf_counter() - start) / max(1, len(films))
 
-    def look(film: Array) -> Array:
-        output: Array = engine.run(film[None, None])[0]
+    def look(film: Array, *stage: str) -> Array:
+        output: Array = engine.run(film[None, None], *stage)[0]
         return output
 
     for result in results:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from radloop.training.trainer import Trained, TrainingRun
 
 Array = npt.NDArray[Any]
+Look = Callable[..., Array]
+"""`look(film)` or `look(film, stage)`: the deployed network's output for one prepared input."""
 Explain = Callable[[Sequence[int]], Array]
 """Where the network looked in the case at hand: of the numbers of the input's slices, float32
 `(slices, y, x)` in 0..1 on the grid of the input (Grad-CAM)."""
@@ -50,12 +52,25 @@ class Preset:
 
 
 @dataclass(frozen=True)
+class FoundBox:
+    """A region on a film. corners: x0, y0, x1, y1 px of the file. found: the detector's score;
+    judged: the second stage's probability of disease, None where there was no second look. score:
+    what the two come to."""
+
+    corners: tuple[float, float, float, float]
+    found: float
+    judged: float | None = None
+    score: float = 0.0
+
+
+@dataclass(frozen=True)
 class Interpretation:
     """What a system makes of one film or scan.
 
     labels: the label map on the grid of the file, uint8 `(y, x)`, or None. lines: measured lines
     in px of the file, for the picture. values: numbers by name, for the evaluation. slices: the
-    same for each slice of a scan, in the order of the file.
+    same for each slice of a scan, in the order of the file. boxes: what was found on a film, by
+    falling score, whether it became a finding or not.
     """
 
     verdict: Verdict = ACCEPTED
@@ -65,6 +80,7 @@ class Interpretation:
     values: Mapping[str, float] = field(default_factory=dict)
     caption: str = ""
     slices: tuple[Mapping[str, float], ...] = ()
+    boxes: tuple[FoundBox, ...] = ()
 
 
 class System(ABC):
@@ -92,6 +108,10 @@ class System(ABC):
     """The splits whose cases `calibrate` is given."""
     reads_scans: ClassVar[bool] = False
     """Whether its inputs are scans (folders of slices, DICOM series, NIfTI files), not films."""
+    keeps_originals: ClassVar[bool] = False
+    """Whether its training looks at the films at their own resolution, too (`Sample.original`)."""
+    in_parts: ClassVar[bool] = False
+    """Whether `deploy` gives a network in parts (`networks.detection.detector.Parts`)."""
     slice_measures: ClassVar[Sequence[MeasureSpec]] = ()
     slice_figures: ClassVar[Sequence[Figure]] = ()
     """What judges the slices of all scans, by the rows of `judge_slices`."""
@@ -118,6 +138,10 @@ class System(ABC):
         """The untrained network, from input float32 in 0..255, `(n, 1, y, x)` or
         `(n, 1, z, y, x)`, to logits."""
 
+    def trunk(self, network: nn.Module) -> nn.Module:
+        """The part whose first layers `--freeze` counts."""
+        return network
+
     @abstractmethod
     def deploy(self, network: nn.Module) -> nn.Module:
         """The network with the head that inference runs, whose output `interpret` reads."""
@@ -136,20 +160,20 @@ class System(ABC):
         image: Image,
         output: Array,
         settings: Mapping[str, Any],
-        look: Callable[[Array], Array],
+        look: Look,
     ) -> Interpretation:
         """Findings from the output for one film.
 
         settings: what `calibrate` measured (thresholds, interval widths, plausible shapes), as
-        stored in `model.json`. look: runs the network on another prepared input; a system may take
-        a second look at a film that it would otherwise refuse.
+        stored in `model.json`. look: runs the network, or a later stage of it, on another input; a
+        system may take a second look at a film that it would otherwise refuse.
         """
 
     def calibrate(
         self,
         judged: Sequence[tuple[Case, Image, Array]],
         preset: Preset,
-        look: Callable[[Array], Array],
+        look: Look,
     ) -> Mapping[str, Any]:
         """The settings of a freshly trained model, measured on its cases.
 
@@ -198,8 +222,9 @@ class System(ABC):
         """The evaluation's rows for the slices of one scan; none for films."""
         return []
 
-    def judge(self, case: Case, image: Image, interpretation: Interpretation) -> dict[str, float]:
-        """The evaluation's row for one case: what the declared measures and figures need."""
+    def judge(self, case: Case, image: Image, interpretation: Interpretation) -> dict[str, Any]:
+        """The evaluation's row for one case: what the declared measures and figures need, numbers
+        and nested lists of them."""
         return dict(interpretation.values)
 
     @property

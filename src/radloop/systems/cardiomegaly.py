@@ -9,7 +9,7 @@ The parts: `chest/masks.py` cleans, `chest/ratio.py` measures, `chest/gate.py` r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +34,7 @@ from radloop.measures.classification import at_threshold, auc, sensitivity, spec
 from radloop.measures.overlap import dice, jaccard, precision, recall
 from radloop.measures.spec import Agreement, Distribution, MeasureSpec, Roc
 from radloop.measures.surface import surface_distances
-from radloop.systems.base import Array, Interpretation, Preset, System
+from radloop.systems.base import Array, Interpretation, Look, Preset, System
 from radloop.systems.chest import gate
 from radloop.systems.chest.masks import clean, enlarge, prepare_film
 from radloop.systems.chest.ratio import Ratio, ensemble_ratio, measure, probability_above
@@ -225,7 +225,7 @@ class Cardiomegaly(System):
         image: Image,
         output: Array,
         settings: Mapping[str, Any],
-        look: Callable[[Array], Array],
+        look: Look,
     ) -> Interpretation:
         members = int(settings.get("members", 1))
         if members > 1:
@@ -278,7 +278,7 @@ class Cardiomegaly(System):
         cleaned: Array,
         ratio: Ratio,
         settings: Mapping[str, Any],
-        look: Callable[[Array], Array],
+        look: Look,
     ) -> Verdict:
         view = str(image.acquisition.get("view", "")).upper()
         if view in gate.LATERAL_VIEWS:
@@ -307,7 +307,7 @@ class Cardiomegaly(System):
         self,
         judged: Sequence[tuple[Case, Image, Array]],
         preset: Preset,
-        look: Callable[[Array], Array],
+        look: Look,
     ) -> Mapping[str, Any]:
         """Interval widths by split-conformal prediction, plausible shapes by their spread.
 

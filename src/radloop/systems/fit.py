@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from radloop.cases.boxes.coco import case_boxes
 from radloop.cases.case import Case
 from radloop.cases.table import CaseTable
 from radloop.errors import InputError
 from radloop.images.image import Image
-from radloop.systems.base import Array, Preset, System
+from radloop.systems.base import Array, Look, Preset, System
 from radloop.systems.card import training_card
 from radloop.systems.model import Model, file_sha256, load_model, save_model
 from radloop.systems.teaching import teacher
@@ -38,7 +39,8 @@ class TrainOptions:
     """The options of `radloop train`.
 
     fold: validate on split `fold<K>`, train on the others. teachers: models whose mean answer
-    softens the targets (see `teaching`).
+    softens the targets (see `teaching`). stage: train only the "detector" or the "classifier" of a
+    system that has both; the other one comes from `weights`.
     """
 
     preset: str = "strong"
@@ -52,6 +54,7 @@ class TrainOptions:
     device: str = "auto"
     fold: int | None = None
     teachers: Sequence[str] = ()
+    stage: str = ""
     quiet: bool = False
 
 
@@ -75,7 +78,7 @@ def fit(system: System, table: CaseTable, out: Path, options: TrainOptions) -> T
     preset = _preset(system, options)
     if (out / "model.json").is_file() and not options.resume:
         raise InputError(f"'{out.name}' holds a model already.", "Choose another --out.")
-    if options.resume and not (out / "log" / "last.ckpt").is_file():
+    if options.resume and not any(out.glob("**/log/last.ckpt")):
         raise InputError(f"'{out.name}' holds no training to resume.", "Leave --resume away.")
     parts = _parts(table, options.fold)
 
@@ -86,7 +89,7 @@ def fit(system: System, table: CaseTable, out: Path, options: TrainOptions) -> T
     from radloop.training.weights import freeze_first, load_weights
 
     torch.manual_seed(options.seed)  # the first weights are drawn here
-    network = system.build(preset.network, _options(preset, options))
+    network = system.build(preset.network, preset.options)
     fresh = load_weights(network, options.weights)
     recipe = preset.recipe
     gentle = recipe.freeze if options.weights != "none" else 0
@@ -95,7 +98,7 @@ def fit(system: System, table: CaseTable, out: Path, options: TrainOptions) -> T
             f"Preset '{preset.name}' leaves the encoder as it starts, and it starts from nothing.",
             "Give --weights imagenet, or a file.",
         )
-    frozen = freeze_first(network, max(options.freeze, gentle))
+    frozen = freeze_first(system.trunk(network), options.freeze or gentle)
     skipped: dict[str, str] = {}
     soften = teacher(system, options.teachers) if options.teachers else None
     large = round(recipe.size * recipe.cache_scale)
@@ -110,7 +113,7 @@ def fit(system: System, table: CaseTable, out: Path, options: TrainOptions) -> T
         print(f"left out {len(skipped)} cases: {'; '.join(skipped.values())}", file=sys.stderr)
     run = TrainingRun(
         out, options.minutes, options.epochs, options.seed, options.resume, options.device,
-        options.quiet,
+        options.quiet, options.stage,
     )  # fmt: skip
     trained = system.learn(network, train, val, recipe, run) or train_network(
         network, train, val, loss=system.loss, score=system.score, swaps=system.swaps,
@@ -125,7 +128,7 @@ def fit(system: System, table: CaseTable, out: Path, options: TrainOptions) -> T
         "system": system.name,
         "preset": preset.name,
         "network": preset.network,
-        "options": _options(preset, options),
+        "options": dict(preset.options),
         "recipe": asdict(recipe),
         "structures": list(system.structures),
         "settings": settings,
@@ -157,12 +160,8 @@ def _preset(system: System, options: TrainOptions) -> Preset:
             f"Its presets: {', '.join(system.presets)}.",
         )
     preset = system.presets[options.preset]
-    return replace(preset, network=options.network) if options.network else preset
-
-
-def _options(preset: Preset, options: TrainOptions) -> dict[str, Any]:
-    """A preset's network options mean nothing to another network."""
-    return {} if options.network else dict(preset.options)
+    # A preset's network options mean nothing to another network.
+    return replace(preset, network=options.network, options={}) if options.network else preset
 
 
 def _parts(table: CaseTable, fold: int | None) -> dict[str, list[Case]]:
@@ -204,10 +203,21 @@ def _samples(
             return None
         if soften is not None:
             target = soften(reading.image, target)
-        return Sample(system.prepare(reading.image, size), target)
+        prepared = system.prepare(reading.image, size)
+        return Sample(prepared, target, _reread(system, case) if system.keeps_originals else None)
 
     with ThreadPoolExecutor() as pool:
         return [sample for sample in pool.map(one, cases) if sample is not None]
+
+
+def _reread(system: System, case: Case) -> Callable[[], Array]:
+    def original() -> Array:
+        image = system.read(case.image).image
+        if image is None:
+            raise InputError(f"Case '{case.case_id}' can no longer be read.", "Check its file.")
+        return image.as_uint8()
+
+    return original
 
 
 def _calibrated(
@@ -237,14 +247,14 @@ def judged_cases(
     return judged
 
 
-def _look(system: System, network: nn.Module) -> Callable[[Array], Array]:
+def _look(system: System, network: nn.Module) -> Look:
     import torch
 
     deployed = system.deploy(network).eval()
 
-    def look(film: Array) -> Array:
+    def look(film: Array, *stage: str) -> Array:
         with torch.inference_mode():
-            output: Array = deployed(torch.from_numpy(film)[None, None].float())[0].numpy()
+            output: Array = deployed(torch.from_numpy(film)[None, None].float(), *stage)[0].numpy()
         return output
 
     return look
@@ -270,9 +280,11 @@ def _files(case: Case) -> list[Path]:
 
 
 def _fingerprint(cases: Sequence[Case]) -> str:
-    """Hash over the cases' identifiers, splits, and the bytes of their images and masks."""
+    """Hash over the cases' identifiers, splits, and the bytes of their images and masks,
+    and their boxes."""
     digest = hashlib.sha256()
     for case in sorted(cases, key=lambda c: c.case_id):
-        row = [case.case_id, case.split, *(file_sha256(f) for f in _files(case))]
+        boxes = case_boxes(case) or ()  # by value: a table's cases share one file of boxes
+        row = [case.case_id, case.split, *(file_sha256(f) for f in _files(case)), *map(str, boxes)]
         digest.update(json.dumps(row).encode())
     return digest.hexdigest()

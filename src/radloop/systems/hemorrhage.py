@@ -10,7 +10,7 @@ The parts: `head/stack.py` prepares, `head/gate.py` refuses, `networks/scan.py` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from radloop.images.image import Image, Reading
 from radloop.images.slice_folder import is_slice_folder, read_slice_folder
 from radloop.images.verdict import noted, warned
 from radloop.measures.spec import Reliability, Roc
-from radloop.systems.base import Array, Explain, Interpretation, Preset, System
+from radloop.systems.base import Array, Explain, Interpretation, Look, Preset, System
 from radloop.systems.head import gate
 from radloop.systems.head.augmentation import ScanAugmentation
 from radloop.systems.head.brain import only_brain
@@ -233,7 +233,7 @@ class Hemorrhage(System):
         image: Image,
         output: Array,
         settings: Mapping[str, Any],
-        look: Callable[[Array], Array],
+        look: Look,
     ) -> Interpretation:
         stack = head_stack(image)
         length = None
@@ -275,7 +275,7 @@ class Hemorrhage(System):
         self,
         judged: Sequence[tuple[Case, Image, Array]],
         preset: Preset,
-        look: Callable[[Array], Array],
+        look: Look,
     ) -> Mapping[str, Any]:
         """Scaling of every label's logits and thresholds, on the cases held out of training."""
         scans, slices = [], []

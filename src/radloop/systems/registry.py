@@ -1,11 +1,13 @@
-"""Systems by name: every `System` subclass in a module of this package, and registered ones."""
+"""Systems by name: every named `System` of this package, and registered ones."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
 import pkgutil
+from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import radloop.systems as package
 from radloop.errors import InputError
@@ -24,8 +26,15 @@ def register(system: type[System]) -> type[System]:
 def _found() -> dict[str, type[System]]:
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
-    inside = [s for s in System.__subclasses__() if s.__module__.startswith(package.__name__)]
-    return {system.name: system for system in inside}
+    top: Any = System
+    inside = [s for s in _below(top) if s.__module__.startswith(package.__name__)]
+    return {system.name: system for system in inside if "name" in vars(system)}
+
+
+def _below(parent: type[System]) -> Iterator[type[System]]:
+    for child in parent.__subclasses__():
+        yield child
+        yield from _below(child)
 
 
 def system_names() -> list[str]:
