@@ -240,8 +240,9 @@ def train_network(
         films = Scans(train, augment, run.seed)
     sampler = EpochSampler(films, run.seed)
     batch = min(recipe.batch, len(films))
+    join = collate if augment is None else None
     loader = DataLoader(
-        films, batch_size=batch, sampler=sampler, drop_last=len(films) > batch, collate_fn=collate
+        films, batch_size=batch, sampler=sampler, drop_last=len(films) > batch, collate_fn=join
     )
     val_loader = (
         DataLoader(Films(validation, None), batch_size=batch, collate_fn=collate)

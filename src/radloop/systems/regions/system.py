@@ -181,13 +181,14 @@ class RegionSystem(System):
         threshold = float(settings.get("threshold", 0.5))
         positive = p >= threshold
         overall = Finding(self.disease, code(self.disease), round(p, 4), positive, threshold)
-        listed = [box for box in boxes if box.score >= min(threshold, 0.5)] if positive else []
+        listed = [box for box in boxes if self._likely(box) >= min(threshold, 0.5)]
         regions = tuple(
             Finding(
-                self.disease, code(self.disease), round(box.score, 4), True, round(threshold, 4),
+                self.disease, code(self.disease), round(self._likely(box), 4), True,
+                round(threshold, 4),
                 {"box": [round(v, 1) for v in box.corners]},
             )
-            for box in (listed or boxes[: int(positive)])[:LISTED]
+            for box in (listed or boxes[:1])[: LISTED * positive]
         )  # fmt: skip
         says = "likely" if positive else "not seen"
         words = self.disease.replace("_", " ")
@@ -230,6 +231,10 @@ class RegionSystem(System):
             return box.found
         judged = box.found / 2 if box.judged is None else box.judged
         return math.sqrt(box.found * judged)
+
+    def _likely(self, box: FoundBox) -> float:
+        """How likely it is that what a box encloses is diseased."""
+        return box.score if self.encloses_lesions else box.judged or 0.0
 
     def _not_found(self, boxes: Sequence[FoundBox]) -> Interpretation:
         name = f"{self.region}_not_found"
