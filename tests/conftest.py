@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +69,14 @@ def write_phantoms(folder: Path, n: int) -> CaseTable:
     import_masks(folder / "images", masks, folder / "ctr.csv", r"^(p\d+)_", out=table)
     write_cases(split_cases(read_cases(table), fractions=(0.7, 0.3), seed=1), table)
     return read_cases(table)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Networks are converted anew: what an older state of the code has cached proves nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

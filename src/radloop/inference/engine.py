@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from radloop.networks.detection.detector import Parts
 
 Array = npt.NDArray[Any]
+_CONVERSION = 2
+"""Raised when networks are converted in another way, so that no cached one is taken for new."""
 
 
 class Engine(Protocol):
@@ -194,7 +196,7 @@ def openvino_part(model: Model, name: str, network: Any) -> Any:
     inputs = network.examples(model.size)[name]
 
     def convert(written: Path) -> None:
-        _convert(network.parts()[name].eval(), inputs, written)
+        _convert(network.parts()[name].eval(), inputs, written, fixed=True)
 
     return _cached(model, f"-{name}", convert)
 
@@ -223,7 +225,7 @@ def _cached(model: Model, part: str, convert: Callable[[Path], None]) -> Any:
     from radloop.systems.model import file_sha256
 
     version = openvino.__version__.split("-")[0]
-    cached = _cache_folder() / f"{model.sha256[:32]}{part}-{version}.xml"
+    cached = _cache_folder() / f"{model.sha256[:32]}{part}-{version}-{_CONVERSION}.xml"
     intact = file_sha256(model.folder / "weights.safetensors") == model.sha256
     if intact and cached.is_file() and cached.with_suffix(".bin").is_file():
         return openvino.Core().read_model(cached)
@@ -238,8 +240,8 @@ def _cached(model: Model, part: str, convert: Callable[[Path], None]) -> Any:
     return network
 
 
-def _convert(network: Any, inputs: tuple[Any, ...], written: Path) -> None:
-    """Write the network as OpenVINO's `.xml` and `.bin`.
+def _convert(network: Any, inputs: tuple[Any, ...], written: Path, fixed: bool = False) -> None:
+    """Write the network as OpenVINO's `.xml` and `.bin`. fixed: for inputs of these shapes alone.
 
     It is run from these alone: what `convert_model` returns gave, compiled as it is, logits of a
     head CT that were off by 0.8, and read back from its file was exact (OpenVINO 2026.4).
@@ -249,9 +251,8 @@ def _convert(network: Any, inputs: tuple[Any, ...], written: Path) -> None:
 
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's, on the tracing that OpenVINO asks of it
-        converted = openvino.convert_model(
-            network, example_input=inputs, input=[tuple(one.shape) for one in inputs]
-        )
+        shapes = [tuple(one.shape) for one in inputs] if fixed else None
+        converted = openvino.convert_model(network, example_input=inputs, input=shapes)
     openvino.save_model(converted, written, compress_to_fp16=False)
 
 
