@@ -1,10 +1,10 @@
 """Faster R-CNN through Radloop's predictor against torchvision's own call, on the same weights.
 
     python benchmarks/detect_speed.py [--films DIR] [--count 12] [--side 640] [--rounds 3]
+                                      [--engine openvino-bf16]
 
 `fasterrcnn_resnet50_fpn`, random weights. torchvision: Pillow reads the film, the model is called
-on it in eager PyTorch float32. Radloop: the pipeline of `predict`, file to findings, OpenVINO
-float32.
+on it in eager PyTorch float32. Radloop: the pipeline of `predict`, file to findings.
 Both see the film in the middle of a square of `side` px. One process, in turn, after a warm-up of
 each; the boxes must agree (IoU above .99, scores within 1e-3). Without `--films`, the package's own
 demonstration films. Prints films per second, the ratio of the medians, agreement, and peak memory.
@@ -66,12 +66,12 @@ def torchvisions_own(model, films: list[Path], side: int):  # type: ignore[no-un
     return run
 
 
-def radloops(model, films: list[Path]):  # type: ignore[no-untyped-def]
+def radloops(model, films: list[Path], name: str):  # type: ignore[no-untyped-def]
     """Its boxes of every film through the pipeline, and the seconds they took."""
     from radloop.inference.engine import open_engine
     from radloop.inference.pipeline import Item, run_pipeline
 
-    engine = open_engine(model, "openvino", "cpu")
+    engine = open_engine(model, name, "cpu")
     items = [Item(path.name, path.name, path) for path in films]
 
     def run() -> tuple[list, float]:
@@ -112,6 +112,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=12)
     parser.add_argument("--side", type=int, default=640)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--engine", default="openvino")
     arguments = parser.parse_args()
 
     import radloop
@@ -123,7 +124,7 @@ def main() -> None:
         model = make_model(Path(temporary, "model"), arguments.side)
         runs = {
             "torchvision": torchvisions_own(model, films, arguments.side),
-            "radloop": radloops(model, films),
+            "radloop": radloops(model, films, arguments.engine),
         }
         answers, seconds = {}, {name: [] for name in runs}
         for number in range(arguments.rounds + 1):
@@ -138,6 +139,7 @@ def main() -> None:
     print(
         json.dumps(
             {
+                "engine": arguments.engine,
                 "films": len(films),
                 "boxes": sum(len(a["boxes"]) for a in answers["torchvision"]),
                 **{f"{name} films/s": round(len(films) / m, 2) for name, m in medians.items()},

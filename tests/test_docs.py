@@ -40,6 +40,7 @@ RUN = [
     "how-to/predict.md",
     "how-to/hemorrhage.md",
     "how-to/fractures.md",
+    "how-to/teeth.md",
     "how-to/cross-validate.md",
     "how-to/transfer.md",
     "how-to/compare.md",

@@ -83,7 +83,8 @@ def train(
         str | None,
         typer.Option(
             metavar="S",
-            help="Of a system in two stages, train only the 'detector' or the 'classifier'.",
+            help="Of a system in stages, train only one: detector or classifier (fractures);"
+            " teeth, gaps or conditions (teeth).",
         ),
     ] = None,
     teacher: Annotated[

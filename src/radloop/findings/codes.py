@@ -57,6 +57,30 @@ TABLE: dict[str, CodeRow] = {
         private_code("WRIST-NOT-FOUND", "Wrist not found on the film"),
         "Private: it says something of the reading, not of the patient.",
     ),
+    "caries": CodeRow(
+        private_code("CARIES", "Dental caries"),
+        "Private: no code for it was found in pydicom 3.0.2's dictionary.",
+    ),
+    "restoration": CodeRow(
+        private_code("RESTORATION", "Dental filling or crown"),
+        "Private: SCT 272287005 is an inlay, one of several kinds.",
+    ),
+    "root_canal": CodeRow(
+        private_code("ROOT-CANAL", "Root canal treatment"),
+        "Private: no code for it was confirmed by name and meaning.",
+    ),
+    "implant": CodeRow(
+        private_code("DENTAL-IMPLANT", "Dental implant"),
+        "Private: SCT 40388003 is an implant of any kind.",
+    ),
+    "missing_tooth": CodeRow(
+        private_code("TOOTH-MISSING", "Tooth not seen at its place"),
+        "Private: whether it was lost, never grew or is not on the film is not known.",
+    ),
+    "extra_tooth": CodeRow(
+        private_code("TOOTH-EXTRA", "Tooth that fits no place of its arch"),
+        "Private: the codes of supernumerary teeth (CID 4025) name a place.",
+    ),
     "intracranial_hemorrhage": CodeRow(
         private_code("ICH", "Intracranial hemorrhage"),
         "Private: SCT 1386000 is in pydicom 3.0.2's dictionary both as 'Intracranial hemorrhage'"
@@ -77,6 +101,11 @@ TABLE: dict[str, CodeRow] = {
         )
     },
 }
+
+
+ANATOMY = frozenset({"tooth"})
+"""Findings that say what is there, and nothing of a disease: they order no worklist. Their codes
+are those of the structure (`tooth_codes`)."""
 
 
 def code(name: str) -> Code:

@@ -163,7 +163,8 @@ def _stem(path: Path) -> str:
 
 
 def _write_files(model: Model, result: Result, out: Path, cam: GradCam | None) -> dict[str, str]:
-    """Mask, table of slices, and with `cam` the pictures of one case; names relative to `out`."""
+    """Mask, table of slices, documents, and with `cam` the pictures of one case; names relative to
+    `out`."""
     image, read = result.image, result.interpretation
     if image is None or read is None:
         return {}
@@ -181,6 +182,10 @@ def _write_files(model: Model, result: Result, out: Path, cam: GradCam | None) -
             for k, row in enumerate(read.slices)
         ]
         write_text(out / files["slices"], csv_text(tuple(rows[0]), rows))
+    for kind, document in read.documents.items():
+        files[kind] = f"{kind}s/{name}.json"
+        named = {**document, "case_id": result.item.case_id}
+        write_text(out / files[kind], json.dumps(named, indent=1) + "\n")
     if cam is not None:
 
         def explain(slices: Sequence[int]) -> Array:

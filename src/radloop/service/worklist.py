@@ -20,6 +20,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from radloop.findings.codes import ANATOMY
 from radloop.findings.finding import Finding, Prediction
 from radloop.findings.forms import prediction_to_json
 
@@ -56,8 +57,9 @@ def order(predictions: Iterable[Prediction]) -> list[WorklistItem]:
 
 
 def _leading(findings: Sequence[Finding]) -> Finding | None:
-    """The most urgent finding: positive before not, then as cases are ordered."""
-    return min(findings, key=lambda f: (not f.positive, *_urgency(f)), default=None)
+    """The most urgent finding of a disease: positive before not, then as cases are ordered."""
+    of_disease = (finding for finding in findings if finding.name not in ANATOMY)
+    return min(of_disease, key=lambda f: (not f.positive, *_urgency(f)), default=None)
 
 
 def _urgency(finding: Finding | None) -> tuple[float, float]:

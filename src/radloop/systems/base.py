@@ -55,12 +55,13 @@ class Preset:
 class FoundBox:
     """A region on a film. corners: x0, y0, x1, y1 px of the file. found: the detector's score;
     judged: the second stage's probability of disease, None where there was no second look. score:
-    what the two come to."""
+    what the two come to. label: what it is, where boxes are of several kinds."""
 
     corners: tuple[float, float, float, float]
     found: float
     judged: float | None = None
     score: float = 0.0
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ class Interpretation:
     labels: the label map on the grid of the file, uint8 `(y, x)`, or None. lines: measured lines
     in px of the file, for the picture. values: numbers by name, for the evaluation. slices: the
     same for each slice of a scan, in the order of the file. boxes: what was found on a film, by
-    falling score, whether it became a finding or not.
+    falling score, whether it became a finding or not; steps: the same after earlier steps of the
+    system, by name. documents: further results by name, as JSON knows them, each a file of its own
+    (which also names the case).
     """
 
     verdict: Verdict = ACCEPTED
@@ -81,6 +84,8 @@ class Interpretation:
     caption: str = ""
     slices: tuple[Mapping[str, float], ...] = ()
     boxes: tuple[FoundBox, ...] = ()
+    steps: Mapping[str, tuple[FoundBox, ...]] = field(default_factory=dict)
+    documents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 class System(ABC):

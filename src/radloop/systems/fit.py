@@ -39,8 +39,8 @@ class TrainOptions:
     """The options of `radloop train`.
 
     fold: validate on split `fold<K>`, train on the others. teachers: models whose mean answer
-    softens the targets (see `teaching`). stage: train only the "detector" or the "classifier" of a
-    system that has both; the other one comes from `weights`.
+    softens the targets (see `teaching`). stage: train only one network of a
+    system that has several (`System.learn`); the others come from `weights`.
     """
 
     preset: str = "strong"
@@ -121,7 +121,10 @@ def fit(system: System, table: CaseTable, out: Path, options: TrainOptions) -> T
     )  # fmt: skip
     network.load_state_dict(trained.weights)
     network.float().cpu().eval()
-    settings = _calibrated(system, preset, network, [*parts["train"], *parts["val"]], skipped)
+    settings = {
+        **_settings_of_others(options),
+        **_calibrated(system, preset, network, [*parts["train"], *parts["val"]], skipped),
+    }
     info = {
         "name": out.name,
         "version": "1",
@@ -218,6 +221,13 @@ def _reread(system: System, case: Case) -> Callable[[], Array]:
         return image.as_uint8()
 
     return original
+
+
+def _settings_of_others(options: TrainOptions) -> Mapping[str, Any]:
+    """Where one stage alone is trained: what was measured of the others, as their model has it."""
+    if not options.stage or not (Path(options.weights) / "model.json").is_file():
+        return {}
+    return load_model(options.weights).settings
 
 
 def _calibrated(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import cv2
@@ -86,25 +87,59 @@ class Warp(v2.Transform):
             fine = F.interpolate(coarse, (self.size, self.size), mode="bicubic", align_corners=True)
             grid = grid + fine.permute(0, 2, 3, 1)
         side = max((x.shape[-1] for x in flat_inputs if isinstance(x, tv_tensors.Image)), default=0)
-        shrink = abs(float(torch.linalg.det(matrix[:, :2]))) * (side / self.size) ** 2
-        return {"grid": grid, "side": side, "shrink": shrink}
+        return {"grid": grid, "matrix": matrix, "side": side}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         if isinstance(inpt, Boxes):
-            return Boxes(moved_boxes(inpt.as_subclass(Tensor), **params))
+            boxes = inpt.as_subclass(Tensor)
+            if self.config.elastic > 0:
+                moved = bent_boxes(boxes, **params)
+            else:
+                moved = moved_boxes(boxes, params["matrix"], params["side"], self.size)
+            return Boxes(moved)
         mode = "nearest" if isinstance(inpt, tv_tensors.Mask) else "bilinear"
         values = inpt.as_subclass(Tensor)[None].float()
         moved = F.grid_sample(values, params["grid"], mode=mode, align_corners=False)[0]
         return tv_tensors.wrap(moved.to(inpt.dtype), like=inpt)
 
 
-def moved_boxes(boxes: Tensor, grid: Tensor, side: int, shrink: float) -> Tensor:
-    """Boxes `(k, 5)` of a film of `side` px after the warp to `grid`, those that stay in sight.
+def moved_boxes(boxes: Tensor, matrix: Tensor, side: int, size: int) -> Tensor:
+    """Boxes `(k, 5)` of a film of `side` px after an affine warp to `size` px, those that stay in
+    sight.
 
-    grid: `(1, y, x, 2)`, where each pixel comes from, in -1..1. shrink: pixels of the film a pixel
-    of the grid.
+    matrix: `(2, 3)`, where each place of the moved film comes from, both in -1..1. The box of a
+    moved ellipse is known in closed form, to a fraction of a pixel.
+    """
+    if not len(boxes):
+        return boxes
+    back = torch.linalg.inv(matrix[:, :2].double())
+    corners = boxes[:, :4].double() * (2 / side) - 1
+    middle = ((corners[:, :2] + corners[:, 2:]) / 2 - matrix[:, 2].double()) @ back.T
+    half = (corners[:, 2:] - corners[:, :2]).clamp(min=2e-3 / side) / 2
+    axes = back * half[:, None]  # of each ellipse, the columns
+    reach = axes.square().sum(-1).sqrt()
+    inside = middle[:, None] + _disc() @ axes.transpose(1, 2)
+    seen = (inside.abs() <= 1).all(-1).double().mean(1) >= SEEN
+    low, high = (middle - reach).clamp(-1, 1), (middle + reach).clamp(-1, 1)
+    moved = torch.cat([(torch.cat([low, high], 1) + 1) * (size / 2), boxes[:, 4:].double()], 1)
+    return moved[seen].to(boxes.dtype)
+
+
+@cache
+def _disc() -> Tensor:
+    """Points spread evenly over the unit disc, `(64, 2)` (a sunflower's seeds)."""
+    k = torch.arange(64, dtype=torch.float64) + 0.5
+    radius, angle = (k / 64).sqrt(), k * math.pi * (3 - math.sqrt(5))
+    return torch.stack([radius * angle.cos(), radius * angle.sin()], 1)
+
+
+def bent_boxes(boxes: Tensor, grid: Tensor, matrix: Tensor, side: int) -> Tensor:
+    """As `moved_boxes`, for a warp with an elastic part, to the pixel.
+
+    grid: `(1, y, x, 2)`, where each pixel comes from, in -1..1; matrix: its affine part.
     """
     source = (grid[0] + 1) * (side / 2)
+    shrink = abs(float(torch.linalg.det(matrix[:, :2]))) * (side / grid.shape[1]) ** 2
     kept = []
     for box in boxes:
         middle, half = (box[:2] + box[2:4]) / 2, (box[2:4] - box[:2]).clamp(min=1e-3) / 2

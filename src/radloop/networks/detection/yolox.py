@@ -49,36 +49,58 @@ class Head(nn.Module):
         return out.flatten(2).transpose(1, 2)
 
 
+class Places(nn.Module):
+    """Adds what a place on the film may mean, a quadratic function of it: for classes that look
+    alike and differ by where they stand."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.mean = nn.Conv2d(5, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, columns = x.shape[-2:]
+        down = torch.linspace(-1, 1, rows, device=x.device)[:, None].expand(rows, columns)
+        along = torch.linspace(-1, 1, columns, device=x.device)[None].expand(rows, columns)
+        place = torch.stack([along, down, along * along, along * down, down * down])
+        total: Tensor = x + self.mean(place[None].to(x.dtype))
+        return total
+
+
 class Dense(nn.Module):
     """Films to the raw answer of every cell, `(n, cells, 5 + classes)`, and the film's logit."""
 
-    def __init__(self, name: str, classes: int, width: int, depth: int, dropout: float) -> None:
+    def __init__(
+        self, name: str, classes: int, width: int, depth: int, dropout: float, places: bool
+    ) -> None:
         super().__init__()
         self.encoder = encoder(name, STRIDES)
         channels = self.encoder.feature_info.channels()
         self.pyramid = PathAggregation(channels, width)
+        self.places = Places(width) if places else nn.Identity()
         self.heads = nn.ModuleList(Head(width, classes, depth) for _ in STRIDES)
         self.film = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels[-1] + width, 1))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         maps = self.encoder(x)
-        levels = self.pyramid(maps)
+        levels = [self.places(level) for level in self.pyramid(maps)]
         cells = torch.cat([h(level) for h, level in zip(self.heads, levels, strict=True)], 1)
         whole = torch.cat([maps[-1].mean((2, 3)), levels[-1].amax((2, 3))], 1)
         return cells.float(), self.film(whole).float()
 
 
 class YoloX(Detector):
-    """YOLOX on timm's encoder `name`. width: of the pyramid; depth: convolutions in each head."""
+    """YOLOX on timm's encoder `name`. width: of the pyramid; depth: convolutions in each head;
+    places: whether the heads know where on the film they look."""
 
     judges_film = True
 
     def __init__(
-        self, name: str, classes: int, width: int = 64, depth: int = 2, dropout: float = 0.3
-    ) -> None:
+        self, name: str, classes: int, width: int = 64, depth: int = 2, dropout: float = 0.3,
+        places: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.classes, self.encoder_name = classes, name
-        self.dense = Standardised(Dense(name, classes, width, depth, dropout))
+        self.dense = Standardised(Dense(name, classes, width, depth, dropout, places))
 
     def parts(self) -> Mapping[str, nn.Module]:
         return {"dense": self.dense}

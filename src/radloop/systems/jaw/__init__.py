@@ -1,0 +1,1 @@
+"""The parts of `teeth`: numbers, the rules that correct them, conditions, the chart."""
