@@ -22,7 +22,7 @@ setup: $(DEV_STAMP)  ## make .venv with everything a developer needs
 test: $(DEV_STAMP)  ## the tests (ARGS="tests/images -x" to choose)
 	@$(BIN)/python -m pytest $(ARGS)
 
-demo: $(RUN_STAMP)  ## read a dozen chest films and two head CT with the shipped models
+demo: $(RUN_STAMP)  ## read a dozen chest films, two head CT and two drawn jaws with the shipped models
 	@$(BIN)/radloop demo --out $(DEMO_OUT)
 
 lint: $(DEV_STAMP)  ## style: ruff

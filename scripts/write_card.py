@@ -16,6 +16,7 @@ from typing import Any
 
 from radloop.systems.card import training_card
 from radloop.systems.head.labels import KINDS
+from radloop.systems.jaw.chart import CONDITIONS
 from radloop.systems.model import load_model
 
 CHEST_MEASURES = (
@@ -110,6 +111,32 @@ differ without a bleed, such as an old stroke, are taken for blood at times.
 """
 
 
+TEETH_MEASURES = (
+    ("ap50_tooth", "any tooth: AP at an overlap of .5"),
+    ("mean_overlap", "any tooth: mean IoU"),
+    ("precision_filtered", "numbers after the filter: precision"),
+    ("recall_filtered", "numbers after the filter: recall"),
+    ("precision_aligned", "numbers after all rules: precision"),
+    ("recall_aligned", "numbers after all rules: recall"),
+    ("missing_accuracy", "missing teeth: accuracy over 32 places"),
+    *((f"{what}_{name}", f"{name.replace('_', ' ')}: {what}")
+      for name in CONDITIONS for what in ("precision", "recall")),
+)  # fmt: skip
+
+TEETH_SOURCES = """
+**It has never seen a film.** It learned from jaws that `radloop teeth phantom` draws, since no
+collection of dental films that may be passed on was found. The commands are in
+`scripts/train_shipped_phantom_teeth.sh`.
+"""
+
+TEETH_USE = """
+## Fit for, unfit for
+
+Fit to try the commands, the chart and the comparison of charts on drawn jaws. Unfit for any film:
+train on films of your own.
+"""
+
+
 @dataclass(frozen=True)
 class CardText:
     """What the card of a system's shipped models says beside the numbers."""
@@ -122,6 +149,7 @@ class CardText:
 
 TEXTS = {
     "cardiomegaly": CardText(CHEST_MEASURES, CHEST_SOURCES, CHEST_USE, CHEST_FOLDS),
+    "teeth": CardText(TEETH_MEASURES, TEETH_SOURCES, TEETH_USE),
     "hemorrhage": CardText(HEAD_MEASURES, HEAD_SOURCES, HEAD_USE),
 }
 

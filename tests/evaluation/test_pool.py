@@ -11,6 +11,7 @@ from radloop.errors import InputError
 from radloop.evaluation.pool import pool
 from radloop.evaluation.report import write_report
 from radloop.systems.cardiomegaly import Cardiomegaly
+from radloop.systems.registry import get_system
 
 SYSTEM = Cardiomegaly()
 COLUMNS = ("heart_dice", "ctr", "ctr_reference")
@@ -47,6 +48,30 @@ def test_pooled_folds_equal_their_cases_together(tmp_path: Path) -> None:
         assert pooled["measures"][spec.name] == whole["measures"][spec.name]
     assert "Cross-validation: 3 models" in pooled["notes"][0]
     assert (tmp_path / "pooled" / "report.html").is_file()
+
+
+def test_reports_of_boxes_are_pooled(tmp_path: Path) -> None:
+    everything: list[dict[str, object]] = [
+        {
+            "case_id": f"f{k}", "patient_id": f"p{k}", "verdict": "accepted",
+            "found": [[0.9, 0.0, 1023.0, *[0.0] * 6]] if k % 3 else [],
+            "truth": [[0.0, 500.0]] if k % 2 else [],
+        }
+        for k in range(12)
+    ]  # fmt: skip
+    del everything[5]["found"], everything[5]["truth"]  # a film whose boxes nobody drew
+    system = get_system("bone_fracture")
+    reports = [
+        write(tmp_path / f"fold{k}", everything[4 * k : 4 * (k + 1)], system.name) for k in range(3)
+    ]
+    pooled = pool(reports, system, tmp_path / "pooled")
+    spec = next(s for s in system.measures if s.name == "ap50")
+    whole = write_report(
+        tmp_path / "whole", system=system.name, model={}, measures=[spec],
+        rows=[{"found": None, "truth": None, **row} for row in everything],
+    )  # fmt: skip
+    assert pooled["measures"]["ap50"] == whole["measures"]["ap50"]
+    assert pooled["measures"]["ap50"]["n"] == 11
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,16 @@ def test_most_urgent_first() -> None:
     ]
 
 
+def test_what_only_takes_stock_orders_nothing() -> None:
+    there = Finding("tooth", Code("422653006", "SCT", "A tooth"), 0.99, True, 0.4)
+    gone = Finding("missing_tooth", Code("TOOTH-MISSING", "99RADLOOP", "Missing"), 0.98, True, 0)
+    caries = Finding("caries", Code("CARIES", "99RADLOOP", "Dental caries"), 0.6, True, 0.5)
+    first, second = order([case("sound", there, gone), case("ill", there, caries, gone)])
+    assert (first.prediction.case_id, first.group) == ("ill", "positive")
+    assert first.reason == "Dental caries (probability 0.60)."
+    assert (second.group, second.reason) == ("negative", "Nothing that calls for a reader.")
+
+
 def test_equal_cases_keep_their_order() -> None:
     same = [case(name, finding(0.7, 0.55)) for name in "cab"] + [lateral("z"), lateral("y")]
     assert [item.prediction.case_id for item in order(same)] == ["c", "a", "b", "z", "y"]

@@ -282,3 +282,12 @@ def test_phantoms_are_drawn_with_boxes(run, tmp_path: Path) -> None:
     assert run("phantom", "--out", tmp_path / "jaws", "--count", 2).exit_code == 0
     assert len(list((tmp_path / "jaws/images").glob("*.png"))) == 2
     assert len(list((tmp_path / "jaws/boxes").glob("*.xml"))) == 2
+
+
+def test_the_sentence_fits_the_score() -> None:
+    full = chart(dict.fromkeys(PERMANENT, "sound"))
+    emptied = chart(dict.fromkeys(PERMANENT, "missing"))
+    assert "Nothing speaks against" in meaning(compare_charts(full, full))
+    assert "likelier between two people" in meaning(compare_charts(full, emptied))
+    assert "cannot have become" in meaning(compare_charts(emptied, full))
+    assert "no tooth in common" in meaning(compare_charts(full, chart({})))

@@ -22,6 +22,7 @@ from radloop.evaluation.evaluate import (
 from radloop.evaluation.report import CASES, REPORT, SLICES, write_report
 from radloop.evaluation.rows import Row, numeric_columns, read_rows
 from radloop.inference.predict import PredictOptions
+from radloop.measures.spec import unknown
 from radloop.systems.base import System
 from radloop.systems.ensemble import Ensemble
 
@@ -106,14 +107,18 @@ def _refuse_overlap(reports: Sequence[Path], parts: Sequence[Sequence[Row]]) -> 
 
 
 def _with_numbers(part: Sequence[Row]) -> list[Row]:
-    """Rows read as text, with their numeric columns as numbers again."""
+    """Rows read as text, with their numeric and nested columns as numbers and lists again."""
     columns = numeric_columns(part)
     return [
-        {**row, **{name: float(column[k]) for name, column in columns.items()}}
+        {**row, **{name: _value(column[k]) for name, column in columns.items()}}
         for k, row in enumerate(part)
     ]
 
 
+def _value(cell: Any) -> object:
+    return cell.tolist() if isinstance(cell, np.ndarray) else None if cell is None else float(cell)
+
+
 def _measured(rows: Sequence[Row]) -> set[str]:
     columns = numeric_columns(rows).items()
-    return {name for name, column in columns if not np.isnan(column).all()}
+    return {name for name, column in columns if not unknown(column).all()}

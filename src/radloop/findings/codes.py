@@ -103,9 +103,9 @@ TABLE: dict[str, CodeRow] = {
 }
 
 
-ANATOMY = frozenset({"tooth"})
-"""Findings that say what is there, and nothing of a disease: they order no worklist. Their codes
-are those of the structure (`tooth_codes`)."""
+STOCK = frozenset({"tooth", "missing_tooth", "extra_tooth", "restoration", "root_canal", "implant"})
+"""Findings that say what is there, or was done, and call for nobody: they order no worklist. (A
+`tooth` has the code of the structure, see `tooth_codes`.)"""
 
 
 def code(name: str) -> Code:

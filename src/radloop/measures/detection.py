@@ -108,9 +108,7 @@ def average_recall(
     found: Nested, truth: Nested, overlaps: Sequence[int] = range(10), area: str = "all"
 ) -> float:
     """Mean over classes and overlaps of the share of true boxes found with 100 boxes a film."""
-    return _over_classes(
-        found, truth, overlaps, area, lambda hits, misses, count: hits.sum() / count
-    )
+    return _over_classes(found, truth, overlaps, area, _recalled)
 
 
 def ap50(found: Nested, truth: Nested) -> float:
@@ -120,34 +118,42 @@ def ap50(found: Nested, truth: Nested) -> float:
 
 def _over_classes(
     found: Nested, truth: Nested, overlaps: Sequence[int], area: str,
-    measure: Callable[[Floats, Floats, int], float],
+    measure: Callable[[Floats, Floats, int], Floats],
 ) -> float:  # fmt: skip
+    """The mean of a measure of hits and misses, `(boxes, overlaps)` each, and the true boxes'
+    number, over classes and overlaps. A box that counts as neither is neither."""
     rows, true = _stacked(found, 9), _stacked(truth, 2)
     low, high = AREAS[area]
     true = true[(true[:, 1] >= low) & (true[:, 1] <= high)]
+    rows = rows[np.argsort(-rows[:, 0], kind="mergesort")]
+    bits = np.array(overlaps)
+    hit = (rows[:, _HIT[area]].astype(np.int64)[:, None] >> bits & 1).astype(np.float64)
+    miss = 1 - hit
+    if area in _NEITHER:
+        counts = (rows[:, _NEITHER[area]].astype(np.int64)[:, None] >> bits & 1) == 0
+        hit, miss = hit * counts, miss * counts
     values = []
     for kind in np.unique(true[:, 0]):
-        own = rows[rows[:, 1] == kind]
-        own = own[np.argsort(-own[:, 0], kind="mergesort")]
-        hit = own[:, _HIT[area]].astype(np.int64)
-        column = _NEITHER.get(area)
-        neither = own[:, column].astype(np.int64) if column else np.zeros_like(hit)
-        count = int((true[:, 0] == kind).sum())
-        for bit in overlaps:
-            counts = (neither >> bit & 1) == 0
-            hits = (hit >> bit & 1)[counts].astype(np.float64)
-            values.append(measure(hits, 1 - hits, count))
+        own = rows[:, 1] == kind
+        values.append(measure(hit[own], miss[own], int((true[:, 0] == kind).sum())))
     return float(np.mean(values)) if values else math.nan
 
 
-def _interpolated(hits: Floats, misses: Floats, count: int) -> float:
-    if not hits.size:
-        return 0.0
-    found, alarms = np.cumsum(hits), np.cumsum(misses)
+def _recalled(hits: Floats, misses: Floats, count: int) -> Floats:
+    return np.asarray(hits.sum(0) / count)
+
+
+def _interpolated(hits: Floats, misses: Floats, count: int) -> Floats:
+    if not len(hits):
+        return np.zeros(hits.shape[1])
+    found, alarms = np.cumsum(hits, 0), np.cumsum(misses, 0)
     recall, precision = found / count, found / (found + alarms + np.spacing(1))
-    precision = np.maximum.accumulate(precision[::-1])[::-1]
-    places = np.searchsorted(recall, RECALLS, side="left")
-    return float(np.append(precision, 0.0)[np.minimum(places, len(precision))].mean())
+    precision = np.maximum.accumulate(precision[::-1], 0)[::-1]
+    areas = []
+    for rising, best in zip(recall.T, precision.T, strict=True):
+        places = np.searchsorted(rising, RECALLS, side="left")
+        areas.append(np.append(best, 0.0)[np.minimum(places, len(best))].mean())
+    return np.array(areas)
 
 
 def precision_recall(found: Nested, truth: Nested) -> tuple[Floats, Floats]:

@@ -1,4 +1,5 @@
-"""The demonstration: the shipped models on the real films and scans that come with the package."""
+"""The demonstration: the shipped models on what comes with the package, real films and scans and
+drawn jaws."""
 
 from __future__ import annotations
 
@@ -23,7 +24,11 @@ class DemoPart:
     inputs: Path
 
 
-PARTS = (DemoPart("cardiomegaly", FOLDER / "films"), DemoPart("hemorrhage", FOLDER / "scans"))
+PARTS = (
+    DemoPart("cardiomegaly", FOLDER / "films"),
+    DemoPart("hemorrhage", FOLDER / "scans"),
+    DemoPart("phantom-teeth", FOLDER / "jaws"),
+)
 
 
 def run_demo(

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from radloop.findings.codes import ANATOMY
+from radloop.findings.codes import STOCK
 from radloop.findings.finding import Finding, Prediction
 from radloop.findings.forms import prediction_to_json
 
@@ -57,9 +57,10 @@ def order(predictions: Iterable[Prediction]) -> list[WorklistItem]:
 
 
 def _leading(findings: Sequence[Finding]) -> Finding | None:
-    """The most urgent finding of a disease: positive before not, then as cases are ordered."""
-    of_disease = (finding for finding in findings if finding.name not in ANATOMY)
-    return min(of_disease, key=lambda f: (not f.positive, *_urgency(f)), default=None)
+    """The most urgent finding of those that call for somebody: positive before not, then as cases
+    are ordered."""
+    calling = (finding for finding in findings if finding.name not in STOCK)
+    return min(calling, key=lambda f: (not f.positive, *_urgency(f)), default=None)
 
 
 def _urgency(finding: Finding | None) -> tuple[float, float]:
@@ -88,7 +89,7 @@ def _reason(prediction: Prediction, finding: Finding | None) -> str:
 
 def _statement(prediction: Prediction, finding: Finding | None) -> str:
     if finding is None:
-        return "No finding."
+        return "Nothing that calls for a reader." if prediction.findings else "No finding."
     name, probability = finding.code.meaning, _probability_text(finding.probability)
     return {
         "positive": f"{name} (probability {probability}).",

@@ -271,7 +271,11 @@ class Teeth(System):
     def judge(self, case: Case, image: Image, interpretation: Interpretation) -> dict[str, Any]:
         row: dict[str, Any] = dict(interpretation.values)
         steps = dict(interpretation.steps)
-        candidates = [_tooth(box) for box in steps.pop("candidates")]
+        ruled = {box.corners: box.label for box in interpretation.boxes}
+        candidates = [
+            Tooth(box.corners, box.score, ruled.get(box.corners, box.label))
+            for box in steps.pop("candidates")
+        ]
         found, called = steps.pop("conditions"), steps.pop("called_conditions")
         true = true_teeth(case)
         if true is not None:
@@ -325,10 +329,6 @@ def _box(tooth: Tooth) -> FoundBox:
 
 def _condition_box(one: Condition) -> FoundBox:
     return FoundBox(one.corners, one.score, score=one.score, label=one.name)
-
-
-def _tooth(box: FoundBox) -> Tooth:
-    return Tooth(box.corners, box.score, box.label)
 
 
 def _caption(chart: DentalChart) -> str:

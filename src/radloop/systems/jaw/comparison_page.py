@@ -43,6 +43,11 @@ def meaning(comparison: ChartComparison) -> str:
             f"{impossible} {teeth} cannot have become what the later film shows: two people, or a"
             " film that was read wrong. Look at these teeth first."
         )
+    if comparison.score < 0:
+        return (
+            "No change is impossible, but so many are likelier between two people than in one, unless"
+            " much time or a treatment lies between the films."
+        )
     return "Nothing speaks against one person; how much speaks for it, the score says."
 
 

@@ -116,8 +116,8 @@ def judge_teeth(
 ) -> dict[str, Any]:  # fmt: skip
     """The row of a film whose teeth are known.
 
-    candidates: all that was found, unsure ones too, for average precision. missing: the numbers
-    called missing on a film of the whole dentition, or empty.
+    candidates: all that was found, unsure ones too, for average precision, with the numbers that
+    the rules gave the sure ones. missing: the numbers that were called missing.
     """
     row: dict[str, Any] = {"teeth": float(len(true))}
     classes: dict[str, Callable[[str], float]] = {
