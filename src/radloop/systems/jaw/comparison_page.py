@@ -45,8 +45,8 @@ def meaning(comparison: ChartComparison) -> str:
         )
     if comparison.score < 0:
         return (
-            "No change is impossible, but so many are likelier between two people than in one, unless"
-            " much time or a treatment lies between the films."
+            "No change is impossible, but so many are likelier between two people than in one,"
+            " unless much time or a treatment lies between the films."
         )
     return "Nothing speaks against one person; how much speaks for it, the score says."
 
