@@ -213,7 +213,6 @@ class Teeth(System):
         numbered = number_teeth(sure, shape[1], look, settings.get("rule", "align"))
         conditions = self._conditions(image, settings, look)
         chart = draw_up(numbered.teeth, conditions, settings)
-        findings = findings_of(chart, settings)
         boxes = {name: tuple(map(_box, teeth)) for name, teeth in numbered.steps.items()}
         boxes["candidates"] = tuple(map(_box, candidates))
         boxes["conditions"] = tuple(map(_condition_box, conditions))
@@ -223,17 +222,14 @@ class Teeth(System):
         present = [t for t in chart.teeth.values() if t.status == "present"]
         missing = [n for n, t in chart.teeth.items() if t.status == "missing"]
         read = Interpretation(
-            findings=findings,
+            findings=findings_of(chart, settings),
             values={"present": float(len(present)), "missing": float(len(missing))},
             caption=_caption(chart), boxes=tuple(map(_box, numbered.teeth)), steps=boxes,
             documents={"chart": chart_to_json(chart)},
         )  # fmt: skip
         if not sure:
             message = "No tooth was found on this film: a reader should look at it."
-            return Interpretation(
-                warned("no_teeth_found", message), findings, values=read.values, caption=message,
-                boxes=read.boxes, steps=read.steps, documents=read.documents,
-            )  # fmt: skip
+            return replace(read, verdict=warned("no_teeth_found", message), caption=message)
         return read
 
     def _conditions(self, image: Image, settings: Mapping[str, Any], look: Look) -> list[Condition]:
