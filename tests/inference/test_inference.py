@@ -79,6 +79,12 @@ def test_an_exported_onnx_gives_the_same_answer(model, tmp_path):
     assert json.loads((tmp_path / "onnx" / "model.json").read_text())["system"] == "cardiomegaly"
 
 
+def test_bfloat16_says_nearly_the_same(model):
+    exact = open_engine(model, "openvino", "cpu").run(films(model, 1)).astype(int)
+    engine = open_engine(model, "openvino-bf16", "cpu")
+    assert np.abs(engine.run(films(model, 1)) - exact).mean() < 3  # of 255
+
+
 def test_unknown_engines_devices_and_formats_are_named(model, tmp_path):
     with pytest.raises(InputError, match="openvino"):
         open_engine(model, "tensorflow")
