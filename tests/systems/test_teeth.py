@@ -294,6 +294,7 @@ def test_both_engines_say_the_same(jaws: CaseTable, model: Model) -> None:
 def test_stages_train_alone(jaws: CaseTable, model: Model, tmp_path: Path) -> None:
     options = replace(TINY, weights=str(model.folder), epochs=1)
     gaps = fit(get_system("teeth"), jaws, tmp_path / "gaps", replace(options, stage="gaps"))
+    assert set(gaps.model.settings) == set(model.settings)
     before, after = model.network().state_dict(), gaps.model.network().state_dict()
     same = {name: bool((before[name] == after[name]).all()) for name in before}
     assert all(same[name] for name in same if name.startswith(("teeth.", "conditions.")))
@@ -324,3 +325,21 @@ def test_phantoms_are_marked_and_fit_their_film() -> None:
         assert len(numbers) == len(set(numbers))
         assert (jaw.film[290:315, 5:110] > 250).sum() > 200  # the word PHANTOM
     assert (draw_jaw(4).film == draw_jaw(4).film).all()
+
+
+def test_a_stage_keeps_what_was_measured_of_the_others(
+    jaws: CaseTable, model: Model, tmp_path: Path
+) -> None:
+    only = tmp_path / "conditions"
+    for k in range(6):  # another collection: fillings alone
+        jaw = draw_jaw(900 + k)
+        fillings = tuple(b for b in jaw.boxes if b.label == "restoration")
+        write_png(only / f"images/f{k}.png", jaw.film)
+        film = FilmBoxes(COLUMNS, 320, fillings)
+        write_text(only / f"boxes/f{k}.xml", voc_text(film, f"f{k}.png"))
+    options = replace(TINY, weights=str(model.folder), epochs=1, stage="conditions")
+    table = table_of(only)
+    settings = fit(get_system("teeth"), table, tmp_path / "m", options).model.settings
+    assert settings["found"] == model.settings["found"]
+    assert settings["missing"] == model.settings["missing"] and settings["whole"] is True
+    assert set(settings["conditions"]) <= {"restoration"}

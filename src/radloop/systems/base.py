@@ -117,6 +117,9 @@ class System(ABC):
     """Whether its training looks at the films at their own resolution, too (`Sample.original`)."""
     in_parts: ClassVar[bool] = False
     """Whether `deploy` gives a network in parts (`networks.detection.detector.Parts`)."""
+    settings_of_stages: ClassVar[tuple[str, ...]] = ()
+    """The settings that each belong to one stage: a training of another stage alone takes them over
+    from the model it starts from."""
     slice_measures: ClassVar[Sequence[MeasureSpec]] = ()
     slice_figures: ClassVar[Sequence[Figure]] = ()
     """What judges the slices of all scans, by the rows of `judge_slices`."""

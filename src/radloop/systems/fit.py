@@ -122,7 +122,7 @@ def fit(system: System, table: CaseTable, out: Path, options: TrainOptions) -> T
     network.load_state_dict(trained.weights)
     network.float().cpu().eval()
     settings = {
-        **_settings_of_others(options),
+        **_settings_of_others(system, options),
         **_calibrated(system, preset, network, [*parts["train"], *parts["val"]], skipped),
     }
     info = {
@@ -223,11 +223,12 @@ def _reread(system: System, case: Case) -> Callable[[], Array]:
     return original
 
 
-def _settings_of_others(options: TrainOptions) -> Mapping[str, Any]:
+def _settings_of_others(system: System, options: TrainOptions) -> Mapping[str, Any]:
     """Where one stage alone is trained: what was measured of the others, as their model has it."""
     if not options.stage or not (Path(options.weights) / "model.json").is_file():
         return {}
-    return load_model(options.weights).settings
+    known = load_model(options.weights).settings
+    return {name: known[name] for name in system.settings_of_stages if name in known}
 
 
 def _calibrated(

@@ -119,6 +119,7 @@ class Teeth(System):
     calibrated_on = ("val",)
     keeps_originals = True
     in_parts = True
+    settings_of_stages = ("found", "whole", "missing", "conditions", "thresholds", "side")
 
     def prepare(self, image: Image, size: int) -> npt.NDArray[np.uint8]:
         return _square(image.as_uint8(), size)
