@@ -24,11 +24,12 @@ _DECIDUOUS = {
     "3": "89552004 14770005 43281008 38896004 49330006",
     "4": "67834006 22445006 6062009 58646007 61868007",
 }
-_TEETH = {
+TEETH = {
     False: ("central incisor", "lateral incisor", "canine", "first premolar", "second premolar",
             "first molar", "second molar", "third molar"),
     True: ("central incisor", "lateral incisor", "canine", "first molar", "second molar"),
 }  # fmt: skip
+"""The teeth of a quadrant from the midline, permanent ones and (True) deciduous."""
 
 
 def tooth_code(number: str) -> Code:
@@ -39,7 +40,7 @@ def tooth_code(number: str) -> Code:
     place = int(number[1:]) - 1 if number[1:].isdigit() else -1
     if len(number) != 2 or not 0 <= place < len(values):
         raise InputError(f"'{number}' is no number of a tooth.", "ISO 3950: 11 to 48, 51 to 85.")
-    jaw, tooth = _JAWS[quadrant], _TEETH[first][place]
+    jaw, tooth = _JAWS[quadrant], TEETH[first][place]
     if first:
         return Code(values[place], "SCT", f"Deciduous {jaw} {tooth} tooth")
     if number == "32":  # the dictionary's own wording

@@ -14,6 +14,7 @@ from radloop.measures.spec import MeasureSpec
 from radloop.systems.base import Preset
 from radloop.systems.regions.measures import DECISION, REGIONS
 from radloop.systems.regions.system import RegionSystem
+from radloop.systems.regions.tiny import tiny_preset
 from radloop.training.recipe import Augmentation, Recipe
 
 _PAPER = Augmentation(
@@ -97,21 +98,7 @@ class WristFracture(RegionSystem):
                 ),
             ),
         ),
-        "tiny": Preset(
-            "tiny",
-            "Seconds on a processor: for tests and first steps, not for use",
-            "yolox:mobilenetv3_small_050+cracknet",
-            {"detector": {"width": 16, "depth": 1}, "classifier": {"widths": (13, 13, 26)},
-             "crop": 32},
-            Recipe(
-                size=96, cache_scale=1.0, batch=8, learning_rate=5e-3, epochs=15, ema=0.9,
-                validate_every=5, keep="last", bfloat16=False, augmentation=_PAPER,
-                second=Recipe(
-                    size=32, cache_scale=1.25, batch=16, learning_rate=5e-3, epochs=15, ema=0.9,
-                    validate_every=5, keep="last", bfloat16=False, augmentation=_PAPER,
-                ),
-            ),
-        ),
+        "tiny": tiny_preset(_PAPER),
     }  # fmt: skip
 
     def diseased(self, label: str) -> bool | None:

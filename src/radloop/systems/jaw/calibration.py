@@ -9,7 +9,7 @@ import numpy as np
 
 from radloop.cases.case import Case
 from radloop.images.image import Image
-from radloop.measures.detection import box_overlap
+from radloop.measures.detection import match_film
 from radloop.systems.base import Array, Look
 from radloop.systems.jaw.chart import CONDITIONS
 from radloop.systems.jaw.conditions import Condition
@@ -22,7 +22,6 @@ from radloop.systems.jaw.tooth import Tooth
 GRID = np.round(np.arange(0.05, 0.91, 0.05), 2)
 PANORAMIC = 16
 """Films with more teeth than this, in the middle of the collection, show the whole dentition."""
-SAME = 0.5
 
 _Boxes = Sequence[tuple[tuple[float, float, float, float], float]]
 
@@ -71,19 +70,13 @@ def best_threshold(
 ) -> float:
     """The score of `GRID` at which F1 of all films together peaks; found boxes with scores, and
     true ones, of each film."""
-    scores, hits, count = [], [], 0
+    answers, count = [np.zeros((0, 9))], 0
     for found, true in films:
         count += len(true)
-        free = set(range(len(true)))
-        overlap = box_overlap([box for box, _ in found], true)
-        for k in sorted(range(len(found)), key=lambda k: -found[k][1]):
-            best = max(free, key=lambda t: overlap[k, t], default=None)
-            hit = best is not None and overlap[k, best] >= SAME
-            if hit:
-                free.discard(best)
-            scores.append(found[k][1])
-            hits.append(hit)
-    said, right = np.array(scores), np.array(hits, np.float64)
+        matched, _ = match_film([[*b, s, 0.0] for b, s in found], [[*b, 0.0] for b in true])
+        answers.append(matched)
+    rows = np.concatenate(answers)
+    said, right = rows[:, 0], rows[:, 2].astype(np.int64) & 1  # the first bit: an overlap of .5
     values = [2 * right[said >= t].sum() / max((said >= t).sum() + count, 1) for t in GRID]
     return float(GRID[int(np.argmax(values))]) if count else 0.5
 

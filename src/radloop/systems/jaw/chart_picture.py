@@ -42,6 +42,8 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 _CELL = 60
 _GLYPH = 92
+_BAND = _GLYPH + 64
+"""Px of a row of teeth with its numbers."""
 _MARGIN = 32
 _SUPER = 2
 """Drawn so much larger, then reduced: smooth edges."""
@@ -57,7 +59,7 @@ def draw_chart(chart: DentalChart, width: int = 1024) -> Picture:
     rows: list[tuple[Arch, bool]] = [("upper", False), ("lower", False)]
     if first:
         rows[1:1] = [("upper", True), ("lower", True)]
-    columns, height = 16 * _CELL + 2 * _MARGIN, _GLYPH + 64
+    columns, height = 16 * _CELL + 2 * _MARGIN, _BAND
     bands = []
     for of, of_first in rows:
         band = np.full((height * _SUPER, columns * _SUPER, 3), _BACK, np.uint8)
@@ -92,7 +94,7 @@ def _draw_place(band: Picture, state: ToothState, left: int) -> None:
     _text(band, number, (middle, base), 0.62, ink, centred=True, bold=state.status == "present")
     small = f"{universal(number)}  {palmer(number)}"
     _text(band, small, (middle, base + 18 if upper else base - 18), 0.34, _GREY, centred=True)
-    top = 6 if upper else height_of_band() - _GLYPH - 6
+    top = 6 if upper else _BAND - _GLYPH - 6
     tooth = _Glyph(band, middle, top, number, upper)
     if state.status == "present":
         tooth.whole(state)
@@ -104,11 +106,6 @@ def _draw_place(band: Picture, state: ToothState, left: int) -> None:
     for k, letter in enumerate(letters):
         ink = next(_COLOURS[name] for name in _LETTERS if _LETTERS[name] == letter)
         _text(band, letter, (middle + 15 + 8 * k, base), 0.4, ink)
-
-
-def height_of_band() -> int:
-    """Px of a row of teeth with its numbers, before the picture is scaled."""
-    return _GLYPH + 64
 
 
 class _Glyph:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from radloop.findings.tooth_codes import TEETH
+
 Arch = Literal["upper", "lower"]
 ARCHES: tuple[Arch, Arch] = ("upper", "lower")
 
@@ -24,11 +26,6 @@ _QUADRANTS: Mapping[bool, Mapping[Arch, tuple[str, str]]] = {
     False: {"upper": ("1", "2"), "lower": ("4", "3")},
     True: {"upper": ("5", "6"), "lower": ("8", "7")},
 }
-_NAMES = {
-    False: ("central incisor", "lateral incisor", "canine", "first premolar", "second premolar",
-            "first molar", "second molar", "third molar"),
-    True: ("central incisor", "lateral incisor", "canine", "first molar", "second molar"),
-}  # fmt: skip
 _UNIVERSAL = {
     **{number: str(k + 1) for k, number in enumerate(
         [f"1{t}" for t in range(8, 0, -1)] + [f"2{t}" for t in range(1, 9)]
@@ -108,7 +105,7 @@ def palmer(number: str) -> str:
 def tooth_name(number: str) -> str:
     """In words: "upper right first molar"."""
     side = "right" if number[0] in "1458" else "left"
-    name = _NAMES[deciduous(number)][int(number[1]) - 1]
+    name = TEETH[deciduous(number)][int(number[1]) - 1]
     return f"{arch(number)} {side} {'deciduous ' if deciduous(number) else ''}{name}"
 
 
