@@ -181,7 +181,7 @@ def test_a_full_disk_keeps_what_was_done(model, tmp_path, monkeypatch):
     import errno
 
     from radloop.errors import WriteError
-    from radloop.inference import predict as module
+    from radloop.inference import files as module
 
     for k in range(6):
         write_png(tmp_path / "films" / f"{k}.png", draw_phantom(k).film)

@@ -81,6 +81,15 @@ TABLE: dict[str, CodeRow] = {
         private_code("TOOTH-EXTRA", "Tooth that fits no place of its arch"),
         "Private: the codes of supernumerary teeth (CID 4025) name a place.",
     ),
+    "stroke_lesion": CodeRow(
+        private_code("STROKE-LESION", "Ischemic lesion of the brain"),
+        "Private: no code of an ischemic lesion of the brain on imaging was confirmed by name and"
+        " meaning in pydicom 3.0.2's dictionary.",
+    ),
+    "ms_lesion": CodeRow(
+        private_code("MS-LESION", "Demyelinating lesion of the brain"),
+        "Private: no code of a demyelinating lesion was found in pydicom 3.0.2's dictionary.",
+    ),
     "intracranial_hemorrhage": CodeRow(
         private_code("ICH", "Intracranial hemorrhage"),
         "Private: SCT 1386000 is in pydicom 3.0.2's dictionary both as 'Intracranial hemorrhage'"

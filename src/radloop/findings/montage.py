@@ -26,6 +26,7 @@ def draw_montage(
     marked: Mapping[int, str],
     *,
     heat: Mapping[int, npt.NDArray[np.float32]] | None = None,
+    outlined: Mapping[int, npt.NDArray[np.bool_]] | None = None,
     title: str = "",
     caption: str = "",
     tile: int = 160,
@@ -35,7 +36,8 @@ def draw_montage(
 
     slices: `(y, x)` each, of one shape. labels: what stands in each tile's corner. marked: number
     of a slice -> what stands at its foot; it has a frame. heat: number of a slice -> `(y, x)` in
-    0..1, laid over it. Returns `(rows, columns, 3)` uint8 RGB.
+    0..1, laid over it. outlined: number of a slice -> mask `(y, x)`, whose contour is drawn.
+    Returns `(rows, columns, 3)` uint8 RGB.
     """
     tiles = []
     for k, (one, label) in enumerate(zip(slices, labels, strict=True)):
@@ -44,6 +46,8 @@ def draw_montage(
         if heat and k in heat:
             warm = np.asarray(cv2.resize(heat[k], (tile, tile)), np.float32)
             canvas = _heated(canvas, warm)
+        if outlined and k in outlined:
+            _outline(canvas, outlined[k])
         _write(canvas, label, (5, 15), _GREY)
         if k in marked:
             cv2.rectangle(canvas, (1, 1), (tile - 2, tile - 2), MARK, 2)
@@ -64,6 +68,14 @@ def _heated(canvas: Picture, heat: npt.NDArray[np.float32]) -> Picture:
     coloured = cv2.applyColorMap((hot * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
     strength = 0.6 * hot[..., None]
     return np.asarray(canvas * (1 - strength) + coloured * strength, np.uint8)
+
+
+def _outline(canvas: Picture, mask: npt.NDArray[np.bool_]) -> None:
+    """The contour of a mask, between its pixels and those around it."""
+    size = canvas.shape[:2]
+    large = cv2.resize(mask.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST)
+    contours, _ = cv2.findContours(large, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(canvas, contours, -1, MARK, 1)
 
 
 def _write(canvas: Picture, text: str, place: tuple[int, int], colour: Rgb) -> None:

@@ -258,6 +258,26 @@ def _text(header: Any) -> str:
 # --- writing ----------------------------------------------------------------------------------
 
 
+def write_nifti_like(array: npt.NDArray[Any], source: Path, path: Path) -> None:
+    """Write `array` `(z, y, x)`, on the grid of the NIfTI file `source`, with that file's own
+    statements of where it lies, bit for bit.
+
+    Raises ValueError when the shapes differ, WriteError when it cannot be written.
+    """
+    file: Any = nib.load(source)
+    header = file.header
+    if tuple(array.shape[::-1]) != tuple(file.shape[:3]):
+        raise ValueError(f"array of shape {array.shape} beside a file of {file.shape}")
+    image = nib.Nifti1Image(array.T, file.affine, dtype=array.dtype)
+    for name in ("sform_code", "qform_code", "quatern_b", "quatern_c", "quatern_d",
+                 "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z"):  # fmt: skip
+        image.header[name] = header[name]
+    image.header["pixdim"][:4] = header["pixdim"][:4]
+    image.header["xyzt_units"] = header["xyzt_units"]
+    with atomic_path(path) as temporary:
+        nib.save(image, temporary)
+
+
 def write_nifti(array: npt.NDArray[Any], geometry: Geometry, path: Path) -> None:
     """Write `array` `(z, y, x)` on `geometry` as .nii or .nii.gz.
 

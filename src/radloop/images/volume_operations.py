@@ -119,6 +119,35 @@ def reorient(image: Image, letters: str) -> Image:
     return _stepped(image, array, geometry, step)
 
 
+def block_means(image: Image, spacing: Sequence[float]) -> Image:
+    """The means of blocks of as many whole voxels as fit into `spacing` = (z, y, x) mm: what to do
+    before a grid is made coarser, so that nothing is aliased. float32.
+
+    Blocks that the end of an axis cuts off are dropped. The image itself when no block would have
+    two voxels.
+    """
+    before = _placed(image)
+    joined = tuple(
+        max(1, min(n, int(wanted / have + 1e-3)))
+        for wanted, have, n in zip(
+            spacing, before.spacing or (1.0, 1.0, 1.0), before.shape, strict=True
+        )
+    )
+    if joined == (1, 1, 1):
+        return image
+    z, y, x = (n // k for n, k in zip(before.shape, joined, strict=True))
+    a, b, c = joined
+    array = np.empty((z, y, x), np.float32)
+    for k in range(z):  # slab by slab: no copy of the whole in a wider type
+        slab = image.array[k * a : (k + 1) * a, : y * b, : x * c].astype(np.float32)
+        array[k] = slab.reshape(a, y, b, x, c).mean((0, 2, 4))
+    offset = tuple((k - 1) / 2 for k in joined)
+    scale = tuple(float(k) for k in joined)
+    step = Step("block_means", before.shape, array.shape, scale, offset, (0, 1, 2))
+    geometry = grid.from_affine(grid.affine(before) @ _matrix(step), array.shape)
+    return _stepped(image, array, geometry, step)
+
+
 def window(image: Image, center: float, width: float) -> npt.NDArray[np.float32]:
     """0..1 through a linear window (PS3.3 C.11.2.1.3.2, LINEAR_EXACT), in the image's units."""
     if not width > 0:

@@ -1,4 +1,5 @@
-"""Engines: run a deployed network on prepared films, uint8 `(n, 1, y, x)`, from several threads.
+"""Engines: run a deployed network on prepared films, uint8 `(n, 1, y, x)`, from several threads;
+or on patches of volumes, float32 `(n, channels, z, y, x)`.
 
 `openvino` (the default on a processor) computes in float32 unless told otherwise: left alone,
 OpenVINO picks bfloat16 by itself on some processors. `torch` is the fallback, and the way to CUDA.
@@ -34,12 +35,12 @@ _CONVERSION = 2
 
 class Engine(Protocol):
     """What runs a network. `batch`: films a call; fewer are padded where the engine needs it.
-    Scans `(1, 1, z, y, x)` are run one by one."""
+    Scans `(1, 1, z, y, x)` are run one by one; patches come in any number."""
 
     name: str
     batch: int
 
-    def run(self, films: npt.NDArray[np.uint8], stage: str = "") -> Array:
+    def run(self, films: Array, stage: str = "") -> Array:
         """films `(n, 1, y, x)` with `n <= batch`; the deployed network's output, `(n, ...)`.
 
         stage: of a network in several (`networks.two_stage`), which one.
@@ -62,7 +63,7 @@ def open_engine(
         raise InputError(f"There is no engine '{engine}'.", f"Known: {', '.join(ENGINES)}.")
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"There is no device '{device}'.", "Known: auto, cpu, cuda.")
-    if model.system.reads_scans:
+    if model.system.reads_scans and not model.system.in_patches:
         batch = 1  # scans differ in length
     cores = os.cpu_count() or 1
     threads = min(threads or cores, cores)
@@ -102,11 +103,18 @@ class TorchEngine:
         self._network = model.system.deploy(model.network()).eval().to(device)
         self._lock = threading.Lock()
 
-    def run(self, films: npt.NDArray[np.uint8], stage: str = "") -> Array:
+    def run(self, films: Array, stage: str = "") -> Array:
         with self._lock, self._torch.inference_mode():
-            moved = self._torch.from_numpy(films).to(self.device)
-            answer = self._network(moved, stage) if stage else self._network(moved)
-            output: Array = answer.cpu().numpy()
+            outputs = [
+                self._batch(films[k : k + self.batch], stage)
+                for k in range(0, len(films), self.batch)
+            ]
+        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+
+    def _batch(self, films: Array, stage: str) -> Array:
+        moved = self._torch.from_numpy(films).to(self.device)
+        answer = self._network(moved, stage) if stage else self._network(moved)
+        output: Array = answer.cpu().numpy()
         return output
 
 
@@ -124,20 +132,20 @@ class OpenVinoEngine:
     def __init__(self, model: Model, batch: int, threads: int, precision: str = "f32") -> None:
         self.batch = batch
         converted = openvino_network(model)
-        side = model.size
-        scans = model.system.reads_scans
-        converted.reshape([batch, 1, -1, side, side] if scans else [batch, 1, side, side])
+        converted.reshape([batch, *model.system.input_shape(model.size)])
         self._compiled = compiled(converted, threads, precision)
         self._local = threading.local()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="openvino")
         # Once from one thread alone: OpenVINO builds its table of number types at the first call,
         # and two first calls at once can wait for each other for ever.
-        self.run(np.zeros(example_shape(model, batch), np.uint8))
+        self.run(example_input(model, batch))
 
-    def run(self, films: npt.NDArray[np.uint8], stage: str = "") -> Array:
-        return self._threads.submit(self._infer, films).result()
+    def run(self, films: Array, stage: str = "") -> Array:
+        batches = [films[k : k + self.batch] for k in range(0, len(films), self.batch)]
+        outputs = [one.result() for one in [self._threads.submit(self._infer, b) for b in batches]]
+        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
-    def _infer(self, films: npt.NDArray[np.uint8]) -> Array:
+    def _infer(self, films: Array) -> Array:
         if not hasattr(self._local, "request"):  # one request a thread: none waits for another
             self._local.request = self._compiled.create_infer_request()
         count = len(films)
@@ -165,9 +173,9 @@ class OpenVinoPartsEngine:
             for name in self._network.parts()
         }
         self._lock = threading.Lock()
-        self.run(np.zeros(example_shape(model), np.uint8))
+        self.run(example_input(model))
 
-    def run(self, films: npt.NDArray[np.uint8], stage: str = "") -> Array:
+    def run(self, films: Array, stage: str = "") -> Array:
         with self._lock, self._torch.inference_mode():
             rows = [
                 self._network.run(self._torch.from_numpy(film[None]), self._call, stage)
@@ -204,10 +212,10 @@ def openvino_part(model: Model, name: str, network: Any) -> Any:
     return _cached(model, f"-{name}", convert)
 
 
-def example_shape(model: Model, batch: int = 1) -> tuple[int, ...]:
-    """The shape of an input: of films, or of a scan with a few slices."""
-    side = model.size
-    return (batch, 1, 4, side, side) if model.system.reads_scans else (batch, 1, side, side)
+def example_input(model: Model, batch: int = 1) -> Array:
+    """Zeros of an input's shape and type: films, a scan with a few slices, or patches."""
+    shape = [4 if side < 0 else side for side in model.system.input_shape(model.size)]
+    return np.zeros((batch, *shape), np.float32 if model.system.in_patches else np.uint8)
 
 
 def openvino_network(model: Model) -> Any:
@@ -217,7 +225,7 @@ def openvino_network(model: Model) -> Any:
         import torch
 
         network = model.system.deploy(model.network()).eval()
-        _convert(network, (torch.zeros(example_shape(model), dtype=torch.uint8),), written)
+        _convert(network, (torch.from_numpy(example_input(model)),), written)
 
     return _cached(model, "", convert)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from radloop.errors import InputError
 from radloop.images.write import atomic_path, write_text
-from radloop.inference.engine import example_shape, openvino_network, openvino_part
+from radloop.inference.engine import example_input, openvino_network, openvino_part
 from radloop.systems.model import Model
 
 
@@ -53,8 +53,9 @@ def _onnx(model: Model, out: Path) -> Path:
     import torch
 
     network = model.system.deploy(model.network()).eval()
-    film = torch.zeros(example_shape(model), dtype=torch.uint8)
-    axes = {0: "n", 2: "z"} if model.system.reads_scans else {0: "n"}
+    film = torch.from_numpy(example_input(model))
+    any_z = -1 in model.system.input_shape(model.size)
+    axes = {0: "n", 2: "z"} if any_z else {0: "n"}
     final = out / "model.onnx"
     named = {"input_names": ["film"], "output_names": ["output"]}
     _export_onnx(

@@ -38,6 +38,11 @@ class Item:
     path: Path
     case: Case | None = None
 
+    @property
+    def images(self) -> Mapping[str, Path]:
+        """The files by channel."""
+        return self.case.images if self.case else {"image": self.path}
+
 
 @dataclass
 class Result:
@@ -68,7 +73,9 @@ def run_pipeline(
     import cv2
 
     cv2.setNumThreads(1)  # the workers are the parallelism
-    workers = workers or 2 * (os.cpu_count() or 1)
+    # Patches keep all cores busy; a second case is there to be read meanwhile.
+    patches = model.system.in_patches
+    workers = workers or (2 if patches else 2 * (os.cpu_count() or 1))
     merged = {**model.settings, **(settings or {})}
 
     def work(chunk: Sequence[Item]) -> list[T]:
@@ -80,7 +87,7 @@ def run_pipeline(
         try:
             while True:
                 while len(under_way) < workers + 2:
-                    chunk = list(islice(waiting, engine.batch))
+                    chunk = list(islice(waiting, 1 if patches else engine.batch))
                     if not chunk:
                         break
                     under_way.append(pool.submit(work, chunk))
@@ -102,19 +109,18 @@ def _chunk(
     results, films = [], []
     for item in chunk:
         start = time.perf_counter()
-        reading = model.system.read(item.path, even_out)
+        reading = model.system.read_case(item.images, even_out)
         result = Result(item, reading.verdict, reading.image)
         if reading.image is not None:
             films.append(model.system.prepare(reading.image, model.size))
         result.seconds["read"] = time.perf_counter() - start
         results.append(result)
     start = time.perf_counter()
-    outputs = iter(engine.run(np.stack(films)[:, None]) if films else ())
+    outputs = iter(_answers(model, engine, films))
     network = (time.perf_counter() - start) / max(1, len(films))
 
     def look(film: Array, *stage: str) -> Array:
-        output: Array = engine.run(film[None, None], *stage)[0]
-        return output
+        return model.system.answer(film, engine.run, *stage)
 
     for result in results:
         start = time.perf_counter()
@@ -127,3 +133,10 @@ def _chunk(
         after = time.perf_counter() - start
         result.seconds["total"] = result.seconds["read"] + result.seconds.get("network", 0) + after
         yield result
+
+
+def _answers(model: Model, engine: Engine, films: Sequence[Array]) -> Iterable[Array]:
+    """The network's outputs: of films together, of what is read in patches one by one."""
+    if model.system.in_patches:
+        return [model.system.answer(film, engine.run) for film in films]
+    return engine.run(np.stack(films)[:, None]) if films else ()

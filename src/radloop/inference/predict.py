@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
-from radloop.cases.csv_text import csv_text
 from radloop.cases.table import read_cases
 from radloop.findings.finding import ModelRef, Prediction
 from radloop.findings.forms import PredictionLog
 from radloop.images.read import find_images
 from radloop.images.scans import find_scans
-from radloop.images.write import write_jpeg, write_png, write_text
-from radloop.inference.engine import Array, open_engine
+from radloop.images.write import write_text
+from radloop.inference.engine import open_engine
+from radloop.inference.files import file_name, write_files
 from radloop.inference.gradcam import GradCam
 from radloop.inference.pipeline import Item, Result, run_pipeline
 from radloop.systems.model import Model
@@ -88,7 +88,7 @@ def predict(
             reference,
             result.verdict,
             result.interpretation.findings if result.interpretation else (),
-            _write_files(model, result, out, cam if options.pictures else None),
+            write_files(model, result, out, cam if options.pictures else None),
             {key: round(value, 4) for key, value in result.seconds.items()},
         )
 
@@ -135,9 +135,9 @@ def list_items(inputs: Sequence[Path], scans: bool = False) -> list[Item]:
             found = [Item(name, name, film) for name, film in _named(films, path)]
         for item in found:
             name, count = item.case_id, 2
-            while _file_name(name) in taken:
+            while file_name(name) in taken:
                 name, count = f"{item.case_id}_{count}", count + 1
-            taken.add(_file_name(name))
+            taken.add(file_name(name))
             items.append(replace(item, case_id=name))
     return items
 
@@ -151,49 +151,7 @@ def _named(films: Sequence[Path], folder: Path) -> Iterable[tuple[str, Path]]:
         yield name, film
 
 
-def _file_name(case_id: str) -> str:
-    """The case's name as that of a file: no separators, nothing a shell would mind."""
-    return re.sub(r"[^\w.\-]", "_", case_id)
-
-
 def _stem(path: Path) -> str:
     """The name without the suffix of a picture; a DICOM file's UID keeps its last part."""
     known = re.fullmatch(r"(.+)\.(png|jpe?g|tiff?|dcm|dicom|nii(\.gz)?)", path.name, re.IGNORECASE)
     return known.group(1) if known else path.name
-
-
-def _write_files(model: Model, result: Result, out: Path, cam: GradCam | None) -> dict[str, str]:
-    """Mask, table of slices, documents, and with `cam` the pictures of one case; names relative to
-    `out`."""
-    image, read = result.image, result.interpretation
-    if image is None or read is None:
-        return {}
-    files: dict[str, str] = {}
-    name = _file_name(result.item.case_id)
-    if read.labels is not None:
-        files["mask"] = f"masks/{name}.png"
-        write_png(out / files["mask"], read.labels)
-    if read.slices:
-        files["slices"] = f"slices/{name}.csv"
-        names = image.acquisition.get("slices", ())
-        rows = [
-            {"slice": str(k), "file": names[k] if names else ""}
-            | {name: f"{value:.4f}" for name, value in row.items() if not name.endswith("_logit")}
-            for k, row in enumerate(read.slices)
-        ]
-        write_text(out / files["slices"], csv_text(tuple(rows[0]), rows))
-    for kind, document in read.documents.items():
-        files[kind] = f"{kind}s/{name}.json"
-        named = {**document, "case_id": result.item.case_id}
-        write_text(out / files[kind], json.dumps(named, indent=1) + "\n")
-    if cam is not None:
-
-        def explain(slices: Sequence[int]) -> Array:
-            return cam(model.system.prepare(image, model.size), slices)
-
-        pictures = model.system.draw(image, read, result.verdict.refused, explain)
-        for kind, picture in pictures.items():
-            key = f"{kind}_picture" if kind else "picture"
-            files[key] = f"pictures/{name}{'-' + kind if kind else ''}.jpg"
-            write_jpeg(out / files[key], picture)
-    return files

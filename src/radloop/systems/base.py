@@ -18,10 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from radloop.cases.case import Case
-from radloop.findings.finding import Finding
+from radloop.findings.codes import private_code
+from radloop.findings.finding import Code, Finding
 from radloop.findings.picture import Line, draw_film
 from radloop.images.image import Image, Reading
 from radloop.images.read import read_radiograph
+from radloop.images.segmentation import Segment
 from radloop.images.verdict import ACCEPTED, Verdict
 from radloop.measures.spec import Figure, MeasureSpec
 from radloop.training.recipe import Recipe
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from radloop.training.trainer import Trained, TrainingRun
 
 Array = npt.NDArray[Any]
+Run = Callable[..., Array]
+"""`run(inputs)` or `run(inputs, stage)`: the deployed network's outputs for a batch of inputs."""
 Look = Callable[..., Array]
 """`look(film)` or `look(film, stage)`: the deployed network's output for one prepared input."""
 Explain = Callable[[Sequence[int]], Array]
@@ -115,6 +119,8 @@ class System(ABC):
     """Whether its inputs are scans (folders of slices, DICOM series, NIfTI files), not films."""
     keeps_originals: ClassVar[bool] = False
     """Whether its training looks at the films at their own resolution, too (`Sample.original`)."""
+    in_patches: ClassVar[bool] = False
+    """Whether its network reads a case piece by piece (`answer`), and floats instead of bytes."""
     in_parts: ClassVar[bool] = False
     """Whether `deploy` gives a network in parts (`networks.detection.detector.Parts`)."""
     settings_of_stages: ClassVar[tuple[str, ...]] = ()
@@ -124,19 +130,42 @@ class System(ABC):
     slice_figures: ClassVar[Sequence[Figure]] = ()
     """What judges the slices of all scans, by the rows of `judge_slices`."""
 
+    def declared(self, preset: Preset, cases: Sequence[Case]) -> Preset:
+        """The preset as these training cases ask for it, where it depends on them (their
+        channels, their spacing)."""
+        return preset
+
+    def configured(self, options: Mapping[str, Any]) -> System:
+        """This system as a model needs it that was trained with these options of a preset."""
+        return self
+
     def read(self, path: Path, even_out: bool = False) -> Reading:
         """The image at `path`. even_out: let an uneven series be resampled, with a warning."""
         return read_radiograph(path)
 
+    def read_case(self, images: Mapping[str, Path], even_out: bool = False) -> Reading:
+        """The image of a case from its files by channel; as here, its only one."""
+        return self.read(next(iter(images.values())), even_out)
+
+    def input_shape(self, size: int) -> tuple[int, ...]:
+        """One input of the network, `(channels, y, x)` or `(channels, z, y, x)`; -1 for any z."""
+        return (1, -1, size, size) if self.reads_scans else (1, size, size)
+
+    def answer(self, prepared: Array, run: Run, *stage: str) -> Array:
+        """The network's output for one prepared input; as here, in one piece."""
+        output: Array = run(prepared[None, None], *stage)[0]
+        return output
+
     @abstractmethod
-    def prepare(self, image: Image, size: int) -> npt.NDArray[np.uint8]:
+    def prepare(self, image: Image, size: int) -> Array:
         """The network's input, before any augmentation: uint8 `(size, size)` for a film,
-        `(z, size, size)` for a scan."""
+        `(z, size, size)` for a scan; for a network that reads patches, float32
+        `(channels, z, y, x)`."""
 
     @abstractmethod
     def target(self, case: Case, image: Image, size: int) -> Array:
         """What the network should answer: a label map uint8 `(size, size)`, an int64 number, or
-        for a scan float32 of any shape.
+        for a scan float32 of any shape, or a label map uint8 on the grid of the input.
 
         Raises InputError when the case's reference cannot be used for training.
         """
@@ -205,6 +234,10 @@ class System(ABC):
         """What augments a scan in training; None for films, whose augmentation is the trainer's."""
         return None
 
+    def examine(self, recipe: Recipe) -> StackTransform | None:
+        """What is validated of a scan while it trains; None (as here) for the whole."""
+        return None
+
     def draw(
         self, image: Image, read: Interpretation, refused: bool, explain: Explain
     ) -> Mapping[str, npt.NDArray[np.uint8]]:
@@ -224,6 +257,10 @@ class System(ABC):
         )  # fmt: skip
         return {"": picture}
 
+    def card_notes(self, settings: Mapping[str, Any]) -> str:
+        """What the card should say besides, in Markdown; of the measured settings."""
+        return ""
+
     def judge_slices(
         self, case: Case, image: Image, interpretation: Interpretation
     ) -> list[dict[str, float]]:
@@ -235,8 +272,20 @@ class System(ABC):
         and nested lists of them."""
         return dict(interpretation.values)
 
+    def segments(self) -> tuple[Segment, ...]:
+        """`structures` as a DICOM segmentation describes them."""
+        abnormal = private_code("FOUND", "Region found by software")
+        return tuple(
+            Segment(name, _triple(abnormal), _triple(private_code(name.upper()[:16], name)))
+            for name in self.structures
+        )
+
     @property
     def swaps(self) -> dict[int, int]:
         """`mirrored` as label values."""
         value = {name: k for k, name in enumerate(self.structures, start=1)}
         return {value[a]: value[b] for a, b in self.mirrored.items()}
+
+
+def _triple(code: Code) -> tuple[str, str, str]:
+    return code.value, code.scheme, code.meaning

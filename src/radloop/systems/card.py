@@ -11,6 +11,7 @@ from radloop.systems.base import System
 def training_card(system: System, info: Mapping[str, Any]) -> str:
     """The card as `train` can write it; measured results are added by `evaluate --card`."""
     training, recipe = info["training"], info["recipe"]
+    notes = system.card_notes(info["settings"])
     cases, patients = training["cases"], training["patients"]
     return f"""# Model card: {info["name"]}
 
@@ -38,4 +39,4 @@ Structures in its masks: {", ".join(info["structures"]) or "none"}.
 | seed, epochs, minutes | {training["seed"]}, {training["epochs"]}, {training["minutes"]} |
 | best validation score | {training["validation_score"]} (epoch {training["best_epoch"]}) |
 | data fingerprint (SHA-256) | `{training["data_sha256"][:16]}` |
-""".replace(" \n", "\n")
+{notes}""".replace(" \n", "\n")

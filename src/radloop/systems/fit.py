@@ -75,12 +75,13 @@ def fit(system: System, table: CaseTable, out: Path, options: TrainOptions) -> T
     Raises InputError for an unknown preset or network, a table without splits, a folder that
     holds a model already (without `resume`), and when too few cases can be used.
     """
-    preset = _preset(system, options)
+    parts = _parts(table, options.fold)
+    preset = system.declared(_preset(system, options), parts["train"])
+    system = system.configured(preset.options)
     if (out / "model.json").is_file() and not options.resume:
         raise InputError(f"'{out.name}' holds a model already.", "Choose another --out.")
     if options.resume and not any(out.glob("**/log/last.ckpt")):
         raise InputError(f"'{out.name}' holds no training to resume.", "Leave --resume away.")
-    parts = _parts(table, options.fold)
 
     import torch
 
@@ -117,7 +118,7 @@ def fit(system: System, table: CaseTable, out: Path, options: TrainOptions) -> T
     )  # fmt: skip
     trained = system.learn(network, train, val, recipe, run) or train_network(
         network, train, val, loss=system.loss, score=system.score, swaps=system.swaps,
-        recipe=recipe, run=run, augment=system.augment(recipe),
+        recipe=recipe, run=run, augment=system.augment(recipe), examine=system.examine(recipe),
     )  # fmt: skip
     network.load_state_dict(trained.weights)
     network.float().cpu().eval()
@@ -195,7 +196,7 @@ def _samples(
     from radloop.training.data import Sample
 
     def one(case: Case) -> Sample | None:
-        reading = system.read(case.image)
+        reading = system.read_case(case.images)
         if reading.image is None:
             skipped[case.case_id] = " ".join(reading.verdict.messages)
             return None
@@ -215,7 +216,7 @@ def _samples(
 
 def _reread(system: System, case: Case) -> Callable[[], Array]:
     def original() -> Array:
-        image = system.read(case.image).image
+        image = system.read_case(case.images).image
         if image is None:
             raise InputError(f"Case '{case.case_id}' can no longer be read.", "Check its file.")
         return image.as_uint8()
@@ -251,7 +252,7 @@ def judged_cases(
     look = _look(system, network)
     judged = []
     for case in cases:
-        reading = system.read(case.image)
+        reading = system.read_case(case.images)
         if reading.image is not None:
             film = system.prepare(reading.image, size)
             judged.append((case, _light(reading.image), look(film)))
@@ -263,12 +264,12 @@ def _look(system: System, network: nn.Module) -> Look:
 
     deployed = system.deploy(network).eval()
 
-    def look(film: Array, *stage: str) -> Array:
+    def run(inputs: Array, *stage: str) -> Array:
         with torch.inference_mode():
-            output: Array = deployed(torch.from_numpy(film)[None, None].float(), *stage)[0].numpy()
+            output: Array = deployed(torch.from_numpy(inputs).float(), *stage).numpy()
         return output
 
-    return look
+    return lambda film, *stage: system.answer(film, run, *stage)
 
 
 def _light(image: Image) -> Image:

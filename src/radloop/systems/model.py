@@ -62,7 +62,7 @@ class Model:
 
     @cached_property
     def system(self) -> System:
-        return get_system(self.info["system"])
+        return get_system(self.info["system"]).configured(self.info["options"])
 
     def card(self) -> str:
         card = self.folder / "card.md"

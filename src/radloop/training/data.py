@@ -22,13 +22,14 @@ Target = npt.NDArray[Any]
 class Sample:
     """A prepared film, uint8 `(y, x)`, or the slices of a scan, `(z, y, x)`, and its target.
 
-    The target of a film is a label map uint8 `(y, x)`, soft labels uint8 `(classes - 1, y, x)`
-    (255 = certain), boxes float32 `(k, 5)` (x0, y0, x1, y1 in px of the film, class number), or a
-    number; that of a scan float32 of any shape, NaN = unknown. original: for systems that look
-    twice, the film at its own resolution, read anew.
+    Where the network reads patches, `film` is float32 `(channels, z, y, x)` and the target a label
+    map uint8 `(z, y, x)`. The target of a film is a label map uint8 `(y, x)`, soft labels uint8
+    `(classes - 1, y, x)` (255 = certain), boxes float32 `(k, 5)` (x0, y0, x1, y1 in px of the film,
+    class number), or a number; that of a scan float32 of any shape, NaN = unknown. original: for
+    systems that look twice, the film at its own resolution, read anew.
     """
 
-    film: npt.NDArray[np.uint8]
+    film: npt.NDArray[Any]
     target: Target
     original: Callable[[], npt.NDArray[np.uint8]] | None = None
 
@@ -99,8 +100,8 @@ def collate(items: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 
 
 StackTransform = Callable[
-    [npt.NDArray[np.uint8], npt.NDArray[np.float32], np.random.Generator],
-    tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]],
+    [npt.NDArray[Any], npt.NDArray[Any], np.random.Generator],
+    tuple[npt.NDArray[Any], npt.NDArray[Any]],
 ]
 """What augments a scan and its target; all of one training's results have one shape."""
 
@@ -108,20 +109,31 @@ StackTransform = Callable[
 class Scans(Films):
     """Scans and targets, augmented if a transform is given; seeded like `Films`.
 
-    Item: input float32 `(1, z, y, x)` in 0..255, and the target float32.
+    Item: input float32 `(1, z, y, x)` in 0..255 and the target float32, or for patches float32
+    `(channels, z, y, x)` and int64 `(z, y, x)`. repeats: how many items a sample makes.
     """
 
     def __init__(
-        self, samples: Sequence[Sample], augment: StackTransform | None, seed: int = 0
+        self,
+        samples: Sequence[Sample],
+        augment: StackTransform | None,
+        seed: int = 0,
+        repeats: int = 1,
     ) -> None:
         super().__init__(samples, None, seed)
-        self.augment = augment
+        self.augment, self.repeats = augment, repeats
+
+    def __len__(self) -> int:
+        return len(self.samples) * self.repeats
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        stack, target = self.samples[index].film, self.samples[index].target
+        sample = self.samples[index % len(self.samples)]
+        stack, target = sample.film, sample.target
         if self.augment is not None:
             rng = np.random.default_rng([self.seed, self.epoch, index])
             stack, target = self.augment(stack, target, rng)
+        if stack.ndim == 4:
+            return torch.tensor(stack).float(), torch.tensor(target).long()
         return torch.tensor(stack)[None].float(), torch.tensor(target).float()
 
 

@@ -1,7 +1,7 @@
 """Losses and validation scores as pure functions of logits and targets.
 
-Targets are label maps `(n, y, x)` int64, or soft ones, `(n, classes - 1, y, x)` float: the
-probability of each foreground class.
+Films and volumes alike: `*spatial` is `y, x` or `z, y, x`. Targets are label maps `(n, *spatial)`
+int64, or soft ones, `(n, classes - 1, *spatial)` float: the probability of each foreground class.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from torch.nn import functional as F
 def soft_dice(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
     """Soft Dice of each foreground class over the batch, mean over classes, in [0, 1].
 
-    logits `(n, classes, y, x)` with the background as class 0. The sums run over the whole batch,
+    logits `(n, classes, *spatial)`, the background as class 0. The sums run over the whole batch,
     so that an empty film weighs little (Milletari 2016; Drozdzal 2016). The overlap is written as
     (|p| + |t| - |p - t|) / 2, which is the usual product for labels, and which for soft targets is
     largest where the answer equals them (Wang et al. 2023, arXiv 2303.16296).
     """
     probability = logits.float().softmax(1)[:, 1:]
-    truth = _probabilities(target, logits.shape[1])[:, 1:]
-    axes = (0, 2, 3)
+    truth = class_probabilities(target, logits.shape[1])[:, 1:]
+    axes = (0, *range(2, logits.ndim))
     total = probability.sum(axes) + truth.sum(axes)
     overlap = total - (probability - truth).abs().sum(axes)
     return ((overlap + smooth) / (total + smooth)).mean()
@@ -29,13 +29,14 @@ def soft_dice(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
 
 def cross_entropy_dice(logits: Tensor, target: Tensor) -> Tensor:
     """Cross-entropy plus (1 - soft Dice), with equal weights."""
-    truth = target if target.ndim == 3 else _probabilities(target, logits.shape[1])
+    soft = target.is_floating_point()
+    truth = class_probabilities(target, logits.shape[1]) if soft else target
     return F.cross_entropy(logits.float(), truth) + 1.0 - soft_dice(logits, target)
 
 
-def _probabilities(target: Tensor, classes: int) -> Tensor:
-    """The target as probabilities of all classes, `(n, classes, y, x)` float32."""
-    if target.ndim == 3:
+def class_probabilities(target: Tensor, classes: int) -> Tensor:
+    """The target as probabilities of all classes, `(n, classes, *spatial)` float32."""
+    if not target.is_floating_point():
         return F.one_hot(target, classes).movedim(-1, 1).float()
     background = (1.0 - target.sum(1, keepdim=True)).clamp(min=0.0)
     return torch.cat([background, target], dim=1)

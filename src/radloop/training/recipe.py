@@ -52,7 +52,9 @@ class Recipe:
     stops, 0 = never. ema: decay of the moving average of the weights a step, 0 = none.
     validate_every: epochs between validations. keep: the weights of the "best" validation, or of
     the "last", for which the validation cases decide nothing. slices: of a scan, how many are drawn
-    for a step. probe: leave the encoder as it is and fit the heads on its features, in systems
+    for a step. repeats: how often each case is drawn in an epoch, where a draw is a patch of it.
+    optimizer: "adamw", under a cosine after the warm-up, or "adadelta" (Zeiler 2012) at a constant
+    rate. probe: leave the encoder as it is and fit the heads on its features, in systems
     that can. encoder_rate: learning rate of the network's `encoder` as a share of the rest's, and
     freeze: its first layers that keep their weights (negative: all but so many), both for an
     encoder that starts pre-trained; thaw: the share of the training after which they learn too,
@@ -71,6 +73,8 @@ class Recipe:
     validate_every: int = 5
     keep: Literal["best", "last"] = "best"
     slices: int = 12
+    repeats: int = 1
+    optimizer: Literal["adamw", "adadelta"] = "adamw"
     probe: bool = False
     encoder_rate: float = 1.0
     freeze: int = 0

@@ -30,6 +30,8 @@ from radloop.training.precision import keep_depthwise_precise
 from radloop.training.progress import Progress
 from radloop.training.recipe import Recipe
 
+_LOOKS = 4
+"""How many patches of a validation case are validated."""
 Loss = Callable[[Any, Tensor], Tensor]
 """Of the network's answer and the target."""
 
@@ -110,8 +112,11 @@ class Module(L.LightningModule):
                 {"params": [p for p in some if p.ndim > 1], "share": share},
                 {"params": [p for p in some if p.ndim <= 1], "share": share, "weight_decay": 0.0},
             ]
+        groups = [group for group in groups if group["params"]]
+        if self.recipe.optimizer == "adadelta":
+            return torch.optim.Adadelta(groups, lr=self.recipe.learning_rate)
         return torch.optim.AdamW(
-            [group for group in groups if group["params"]],
+            groups,
             lr=self.recipe.learning_rate,
             weight_decay=self.recipe.weight_decay,
         )
@@ -123,6 +128,8 @@ class Module(L.LightningModule):
         done, warmup = self.fraction(), self.recipe.warmup
         if 0 < self.recipe.thaw <= done:
             self.network.requires_grad_(True)
+        if self.recipe.optimizer == "adadelta":
+            return  # it finds its own rates
         factor = done / warmup if done < warmup else 0.5 * (1 + math.cos(math.pi * done))
         for group in self.optimizers().param_groups:  # type: ignore[union-attr]
             group["lr"] = self.recipe.learning_rate * group["share"] * max(factor, 1e-3)
@@ -223,12 +230,14 @@ def train_network(
     recipe: Recipe,
     run: TrainingRun,
     augment: StackTransform | None = None,
+    examine: StackTransform | None = None,
 ) -> Trained:
     """Train `network` and return the weights that `recipe.keep` names.
 
     `train` samples are `recipe.cache_scale` times larger than the input and are warped down to it;
     `validation` samples have the input's size. augment: for scans, instead of the film's
-    augmentation. Logs (CSV, TensorBoard) and the checkpoint go to `run.folder / "log"`.
+    augmentation; examine: what of a scan is validated, the whole when None. Logs (CSV, TensorBoard)
+    and the checkpoint go to `run.folder / "log"`.
     """
     # Lightning's remarks (tips, devices found) are not this program's.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -237,17 +246,18 @@ def train_network(
     if augment is None:
         films = Films(train, training_transforms(recipe.augmentation, recipe.size, swaps), run.seed)
     else:
-        films = Scans(train, augment, run.seed)
+        films = Scans(train, augment, run.seed, recipe.repeats)
     sampler = EpochSampler(films, run.seed)
     batch = min(recipe.batch, len(films))
     join = collate if augment is None else None
     loader = DataLoader(
         films, batch_size=batch, sampler=sampler, drop_last=len(films) > batch, collate_fn=join
     )
-    val_loader = (
+    looks = 1 if examine is None else _LOOKS
+    val_loader = (  # scans differ in length
         DataLoader(Films(validation, None), batch_size=batch, collate_fn=collate)
         if augment is None
-        else DataLoader(Scans(validation, None), batch_size=1)  # scans differ in length
+        else DataLoader(Scans(validation, examine, repeats=looks), batch_size=1)
     )
     if all(parameter.ndim < 5 for parameter in network.parameters()):
         network = network.to(memory_format=torch.channels_last)  # for 2D convolutions alone

@@ -102,7 +102,7 @@ def _read(
         grid.geometry,
         modality=series.modality or "unknown",
         display_range=_shown(layout.slices[0], array),
-        acquisition=_facts(layout),
+        acquisition=_facts(layout) | {"series_uid": series.uid},
         source=str(layout.slices[0].path.parent),
         original=layout.planes,
     )

@@ -1,0 +1,1 @@
+"""Parts of the systems that outline lesions on brain MRI."""
