@@ -35,11 +35,12 @@ from radloop.systems.registry import get_system
 
 SYSTEM = get_system("cardiomegaly")
 SIDE = Path(__file__).with_name("nnunet_side.py")
+WHERE = ("Dataset001_Chest", "2d")
 
 
 def write_dataset(cases: list[Case], raw: Path) -> None:
     """nnU-Net's raw data set: grey films, and the label maps that `radloop train` learns from."""
-    dataset = raw / "Dataset001_Chest"
+    dataset = raw / WHERE[0]
     for case in cases:
         image = read_radiograph(case.image).image
         assert image is not None, case.case_id
@@ -84,8 +85,8 @@ def nnunet(
         )
         return dict(json.loads(done.stdout.splitlines()[-1]))
 
-    trained = side("train", str(minutes))
-    return trained | side("predict", str(films), str(masks)), masks
+    trained = side("train", *WHERE, str(minutes))
+    return trained | side("predict", *WHERE, str(films), str(masks)), masks
 
 
 def radloop(model: Model, held_out: list[Case], work: Path) -> tuple[dict[str, object], Path]:

@@ -1,6 +1,8 @@
-"""nnU-Net's side of `against_nnunet.py`; run by the Python of an environment that holds nnunetv2.
+"""nnU-Net's side of the benchmarks against it; run by the Python of an environment that holds
+nnunetv2.
 
-    python nnunet_side.py train MINUTES | predict FILMS OUT
+    python nnunet_side.py train DATASET CONFIGURATION MINUTES
+    python nnunet_side.py predict DATASET CONFIGURATION IMAGES OUT
 
 The environment names nnU-Net's three folders. Its own trainer, plans, augmentation and loss, all of
 the training cases, on the processor; only the schedule is cut: the polynomial learning rate follows
@@ -17,18 +19,16 @@ from pathlib import Path
 
 import torch
 
-DATASET = "Dataset001_Chest"
 
-
-def train(minutes: float) -> dict[str, float]:
+def train(dataset: str, configuration: str, minutes: float) -> dict[str, float]:
     """Train for `minutes`, data loading and augmentation included; planning is not counted."""
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-    folder = Path(os.environ["nnUNet_preprocessed"], DATASET)  # noqa: SIM112 - its own name
+    folder = Path(os.environ["nnUNet_preprocessed"], dataset)  # noqa: SIM112 - its own name
     plans = json.loads((folder / "nnUNetPlans.json").read_text())
     plans["continue_training"] = False
     facts = json.loads((folder / "dataset.json").read_text())
-    trainer = nnUNetTrainer(plans, "2d", "all", facts, torch.device("cpu"))
+    trainer = nnUNetTrainer(plans, configuration, "all", facts, torch.device("cpu"))
     trainer.initialize()
     trainer.on_train_start()
     trainer.network.train()
@@ -45,8 +45,9 @@ def train(minutes: float) -> dict[str, float]:
     return {"steps": steps, "minutes": minutes * done, "patch": patch, "batch": batch}
 
 
-def predict(films: Path, out: Path) -> dict[str, float]:
-    """From files to masks, without test-time mirroring, which would cost four times as much."""
+def predict(dataset: str, configuration: str, images: Path, out: Path) -> dict[str, float]:
+    """From files to masks, without test-time mirroring, which costs four (2D) or eight times (3D)
+    as much."""
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
     predictor = nnUNetPredictor(
@@ -57,20 +58,20 @@ def predict(films: Path, out: Path) -> dict[str, float]:
     )
     results = Path(
         os.environ["nnUNet_results"],  # noqa: SIM112 - its own name
-        DATASET,
-        "nnUNetTrainer__nnUNetPlans__2d",
+        dataset,
+        f"nnUNetTrainer__nnUNetPlans__{configuration}",
     )
     predictor.initialize_from_trained_model_folder(str(results), ("all",))
     start = time.perf_counter()
     predictor.predict_from_files(
-        str(films), str(out), num_processes_preprocessing=1, num_processes_segmentation_export=1
+        str(images), str(out), num_processes_preprocessing=1, num_processes_segmentation_export=1
     )
     return {"seconds": time.perf_counter() - start}
 
 
 if __name__ == "__main__":
-    role, *arguments = sys.argv[1:]
+    role, dataset, configuration, *rest = sys.argv[1:]
     if role == "train":
-        print(json.dumps(train(float(arguments[0]))))
+        print(json.dumps(train(dataset, configuration, float(rest[0]))))
     else:
-        print(json.dumps(predict(Path(arguments[0]), Path(arguments[1]))))
+        print(json.dumps(predict(dataset, configuration, Path(rest[0]), Path(rest[1]))))

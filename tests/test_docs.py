@@ -41,6 +41,7 @@ RUN = [
     "how-to/hemorrhage.md",
     "how-to/fractures.md",
     "how-to/teeth.md",
+    "how-to/lesions.md",
     "how-to/cross-validate.md",
     "how-to/transfer.md",
     "how-to/compare.md",

@@ -182,3 +182,13 @@ def test_probability_of_the_foreground():
         answer = LesionProbability(tiny("sunet").eval())(volume(8, 8, 8))
     assert answer.shape == (2, 2, 8, 8, 8)
     assert 0 <= float(answer.min()) <= float(answer.max()) <= 1
+
+
+def test_dynunet_has_each_weight_once(tmp_path):
+    from safetensors.torch import save_file
+
+    network = build_volumetric("dynunet", 2, 2, {"filters": [4, 8, 8], "deep_supervision": 1})
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")  # refuses doubles
+    names = [name for name, _ in network.named_parameters()]
+    assert any("input_block" in name for name in names)
+    assert any("deep_supervision_heads" in name for name in names)

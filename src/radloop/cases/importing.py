@@ -321,13 +321,7 @@ def _patients(
 ) -> dict[Path, str]:
     if patient_from is None:
         return dict(ids)
-    try:
-        expression = re.compile(patient_from)
-    except re.error as error:
-        raise InputError(
-            f"'{patient_from}' is not a regular expression: {error}.",
-            "Give one whose first group is the patient, like '^([0-9]+)_'.",
-        ) from None
+    expression = patient_expression(patient_from)
     patients = dict(ids)
     unmatched = []
     for file in ids:
@@ -344,6 +338,17 @@ def _patients(
         unmatched,
     )
     return patients
+
+
+def patient_expression(text: str) -> re.Pattern[str]:
+    """`--patient-from` compiled. Raises InputError."""
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise InputError(
+            f"'{text}' is not a regular expression: {error}.",
+            "Give one whose first group is the patient, like '^([0-9]+)_'.",
+        ) from None
 
 
 def note(notes: list[ImportNote], code: str, message: str, names: Sequence[str]) -> None:

@@ -19,6 +19,8 @@ import numpy.typing as npt
 from radloop.cases.case import Case
 from radloop.cases.near_duplicates import THUMBNAIL, Thumbnail, thumbnail
 from radloop.cases.table import CaseTable
+from radloop.cases.volume_masks import mask_image
+from radloop.errors import InputError
 from radloop.images.masks import MaskError, read_mask
 from radloop.images.scans import read_image
 from radloop.images.verdict import Verdict
@@ -107,7 +109,10 @@ def _scan_case(case: Case, structures: Iterable[str]) -> CaseScan:
         path = case.reference.masks.get(structure)
         if path is None:
             continue
-        scan, mask = _scan_mask(structure, path, shape)
+        is_volume = shape is not None and len(shape) == 3
+        scan, mask = (
+            _scan_volume_mask(case, structure) if is_volume else _scan_mask(structure, path, shape)
+        )
         masks.append(scan)
         if mask is not None and index < MASK_BITS:
             small = cv2.resize(mask, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
@@ -183,6 +188,25 @@ def _scan_mask(
         centre=(_centre(columns), _centre(rows)),
     )
     return scan, foreground * np.uint8(255)
+
+
+def _scan_volume_mask(case: Case, structure: str) -> tuple[MaskScan, npt.NDArray[np.uint8] | None]:
+    """The same of a volume's mask; its picture and centre are those of its shadow along z. Its
+    pieces are not counted: lesions come in many."""
+    try:
+        mask = mask_image(case, structure).array > 0
+    except InputError as error:
+        return MaskScan(structure, "unreadable", str(error)), None
+    if not mask.any():
+        return MaskScan(structure), None
+    shadow = mask.any(axis=0)
+    scan = MaskScan(
+        structure,
+        area=float(mask.mean()),
+        fragments=1,
+        centre=(_centre(mask.sum((0, 1))), _centre(mask.sum((0, 2)))),
+    )
+    return scan, np.asarray(255 * shadow, np.uint8)
 
 
 def _centre(counts: npt.NDArray[np.intp]) -> float:

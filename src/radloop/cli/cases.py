@@ -203,6 +203,56 @@ def import_slices(
     _show_import(report, out, quiet, as_json)
 
 
+@importers.command("nifti")
+def import_nifti(
+    images: Images,
+    channel: Annotated[
+        list[str],
+        typer.Option(
+            "--channel",
+            metavar="NAME=GLOB",
+            help="Files of a channel below DIR; {case}, or the first *, names the case.",
+        ),
+    ],
+    mask: Annotated[
+        list[str] | None,
+        typer.Option("--mask", metavar="[NAME=]GLOB", help="Files of masks; NAME is lesion."),
+    ] = None,
+    out: Out = Path("cases.csv"),
+    patient_from: PatientFrom = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """NIfTI volumes, one file a channel."""
+    from radloop.cases.scans.nifti import import_nifti as run
+
+    named = [one if "=" in one else f"lesion={one}" for one in mask or []]
+    channels, masks = pairs(channel, "NAME=GLOB"), pairs(named, "[NAME=]GLOB")
+    _show_import(run(images, channels, masks, patient_from, out=out), out, quiet, as_json)
+
+
+@importers.command("dicom")
+def import_dicom(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Studies, mixed as they are.")],
+    channel: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--channel",
+            metavar="NAME=REGEX",
+            help="Which series descriptions are this channel; otherwise they are recognised.",
+        ),
+    ] = None,
+    out: Out = Path("cases.csv"),
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """DICOM studies: their series as channels, their segmentations as masks."""
+    from radloop.cases.scans.dicom import import_dicom as run
+
+    report = run(folder, pairs(channel or [], "NAME=REGEX"), out=out)
+    _show_import(report, out, quiet, as_json)
+
+
 def _show_import(report: ImportReport, out: Path, quiet: bool, as_json: bool) -> None:
     if as_json:
         result_json(report.to_json())

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import radloop
-from radloop.cli import cases, judging, models, privacy, reading, teeth, volumes
+from radloop.cli import cases, judging, lesions, models, privacy, reading, teeth, volumes
 from radloop.cli.console import Commands
 
 app = typer.Typer(
@@ -58,6 +58,7 @@ app.command()(reading.worklist)
 app.command()(models.export)
 app.add_typer(models.model, name="model")
 app.add_typer(teeth.teeth, name="teeth")
+app.add_typer(lesions.lesions, name="lesions")
 app.command()(reading.demo)
 
 

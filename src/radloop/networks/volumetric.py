@@ -122,11 +122,15 @@ def _check_sides(x: Tensor, divisor: Sequence[int]) -> None:
 
 class _DynUNet(nn.Module):
     """MONAI's DynUNet without the heads of the last batch, which it would hold on to: they keep
-    their graph in memory, and a module with them cannot be copied."""
+    their graph in memory, and a module with them cannot be copied. Its blocks are registered once,
+    not a second time in the chain of skips, so that weights are stored once."""
 
     def __init__(self, network: Any, divisor: Sequence[int]) -> None:
         super().__init__()
         self.network, self.divisor = network, tuple(divisor)
+        skips = network.skip_layers
+        del network.skip_layers
+        object.__setattr__(network, "skip_layers", skips)  # as a plain attribute
 
     def forward(self, x: Tensor) -> Tensor:
         _check_sides(x, self.divisor)

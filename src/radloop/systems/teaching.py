@@ -31,9 +31,7 @@ def teacher(system: System, models: Sequence[str]) -> Callable[[Image, Array], A
     import torch
 
     if not system.structures or system.reads_scans:
-        raise InputError(
-            f"'{system.name}' has no masks to teach.", "Leave --teacher away."
-        )
+        raise InputError(f"'{system.name}' has no masks to teach.", "Leave --teacher away.")
     loaded = [load_model(model) for model in models]
     for model in loaded:
         if model.system.name != system.name:

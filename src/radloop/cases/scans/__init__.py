@@ -1,0 +1,1 @@
+"""Importers of volumes of several channels."""
