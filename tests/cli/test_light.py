@@ -32,6 +32,19 @@ print(*sorted(set({HEAVY!r}) & set(sys.modules)))
     assert done.stdout.split() == []
 
 
+def test_systems_are_known_without_what_learns() -> None:
+    program = """
+import sys
+from radloop.systems.registry import system_names
+assert len(system_names()) >= 7
+loaded = {"torch", "lightning", "monai", "timm", "transformers", "SimpleITK"} & set(sys.modules)
+print(*sorted(loaded))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
 @pytest.mark.parametrize("option", ["--version", "--help"])
 def test_as_a_program(option: str) -> None:
     command = [sys.executable, "-m", "radloop.cli.main", option]

@@ -12,6 +12,7 @@ from radloop.systems.lesions.channels import canonical, declared_channels, in_sq
 from radloop.systems.lesions.patches import PatchSampler
 from radloop.systems.lesions.simulation import simulate_lesions
 from radloop.systems.lesions.windows import gaussian, sliding, windows
+from radloop.systems.stroke import Stroke
 from radloop.training.recipe import Augmentation, Recipe
 
 STILL = Augmentation(rotation=0, zoom=1, mirror=0, gamma=1, bias=0, noise=0, blur=0)
@@ -65,6 +66,23 @@ def test_the_middle_of_a_window_weighs_most():
     weight = gaussian((9, 9, 9))
     assert weight.argmax() == 4 * 81 + 4 * 9 + 4
     assert weight.min() > 0
+
+
+def test_windows_may_be_larger_than_patches_and_are_no_larger_than_the_brain():
+    options = {"channels": ["dwi"], "patch": [8, 8, 8], "window": [16, 24, 24]}
+    system = Stroke().configured(options)
+    assert system.input_shape(8) == (1, -1, -1, -1)
+    volume = np.random.default_rng(0).uniform(0.5, 1, (1, 13, 40, 9)).astype(np.float32)
+    seen = []
+
+    def run(pieces):
+        seen.append(pieces.shape[2:])
+        return pieces
+
+    np.testing.assert_allclose(system.answer(volume, run), volume, rtol=1e-5)
+    assert set(seen) == {(16, 24, 16)}
+    plain = Stroke().configured({"channels": ["dwi", "adc"], "patch": [8, 8, 8], "mirrored": True})
+    assert plain.input_shape(8) == (4, 8, 8, 8)
 
 
 # --- patches ----------------------------------------------------------------------------------

@@ -214,8 +214,10 @@ def openvino_part(model: Model, name: str, network: Any) -> Any:
 
 def example_input(model: Model, batch: int = 1) -> Array:
     """Zeros of an input's shape and type: films, a scan with a few slices, or patches."""
-    shape = [4 if side < 0 else side for side in model.system.input_shape(model.size)]
-    return np.zeros((batch, *shape), np.float32 if model.system.in_patches else np.uint8)
+    patches = model.system.in_patches
+    few = model.size if patches else 4
+    shape = [few if side < 0 else side for side in model.system.input_shape(model.size)]
+    return np.zeros((batch, *shape), np.float32 if patches else np.uint8)
 
 
 def openvino_network(model: Model) -> Any:

@@ -54,8 +54,9 @@ def _onnx(model: Model, out: Path) -> Path:
 
     network = model.system.deploy(model.network()).eval()
     film = torch.from_numpy(example_input(model))
-    any_z = -1 in model.system.input_shape(model.size)
-    axes = {0: "n", 2: "z"} if any_z else {0: "n"}
+    shape = model.system.input_shape(model.size)
+    free = [k for k, side in enumerate(shape, start=1) if side < 0]
+    axes = {0: "n"} | {k: "nczyx"[k] for k in free}
     final = out / "model.onnx"
     named = {"input_names": ["film"], "output_names": ["output"]}
     _export_onnx(

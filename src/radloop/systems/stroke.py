@@ -34,6 +34,7 @@ class Stroke(LesionSystem):
                 "filters": [16, 32, 64, 96],
                 "deep_supervision": 2,
                 "patch": [48, 48, 48],
+                "window": [96, 112, 96],
                 "loss": "ce+dice",
                 "drop": 0.1,
             },

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from radloop.networks.charting import MOST_GAPS
 from radloop.systems.jaw.numbers import Arch, deciduous, template
 from radloop.systems.jaw.tooth import Tooth, split_arches
 
@@ -64,6 +63,8 @@ def gap_features(teeth: Sequence[Tooth], film_width: float) -> Floats:
 def missing_between(teeth: Sequence[Tooth], film_width: float, look: Look) -> Floats:
     """How likely it is that 0, 1, ... `MOST` or more teeth are missing between a tooth of an arch
     and the next: `(len(teeth) - 1, MOST + 1)`. look: runs the network on a stage."""
+    from radloop.networks.charting import MOST_GAPS  # here: it loads torch
+
     every = gap_features(teeth, film_width)
     if not len(every):
         return np.zeros((0, MOST + 1))

@@ -45,15 +45,17 @@ if TYPE_CHECKING:
 
 LESION = "lesion"
 """The structure of the masks, `mask:lesion` in the case table."""
-_OWN = ("channels", "spacing", "patch", "mirrored", "loss", "drop", "finest")
+_OWN = ("channels", "spacing", "patch", "window", "mirrored", "loss", "drop", "finest")
 """The options that are this system's; the others are the network's."""
+_DIVISOR = 8
 _ASKED_WITHOUT = 8  # cases on which the loss by a missing channel is measured
 
 
 class LesionSystem(System):
     """Base of the systems that outline lesions of the brain.
 
-    Options of its presets beside the network's: `patch`, (z, y, x); `loss`, a name of
+    Options of its presets beside the network's: `patch`, (z, y, x), that it learns from; `window`,
+    the largest that it reads at a time, the patch by default; `loss`, a name of
     `training.lesion_losses`; `mirrored`, whether the network also reads each channel reflected at
     the plane between the hemispheres; `drop`, how often a channel is missing in training;
     `finest`, mm: the working grid is never finer. `channels` and `spacing` are those of the cases
@@ -101,8 +103,15 @@ class LesionSystem(System):
     def mirrored_too(self) -> bool:
         return bool(self.options.get("mirrored", False))
 
+    @property
+    def window(self) -> tuple[int, int, int]:
+        z, y, x = (int(n) for n in self.options.get("window", self.patch))
+        return z, y, x
+
     def input_shape(self, size: int) -> tuple[int, ...]:
-        return (len(self.channels) * (2 if self.mirrored_too else 1), *self.patch)
+        """(channels, z, y, x), or any z, y and x where windows follow the brain."""
+        sides = self.patch if self.window == self.patch else (-1, -1, -1)
+        return (len(self.channels) * (2 if self.mirrored_too else 1), *sides)
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -142,7 +151,12 @@ class LesionSystem(System):
         return LesionProbability(network)
 
     def answer(self, prepared: Array, run: Run, *stage: str) -> Array:
-        return sliding(prepared, self.patch, partial(_staged, run, stage))
+        window = self.patch
+        if self.window != self.patch:  # no larger than the brain
+            sides = prepared.shape[1:]
+            z, y, x = (min(w, _whole(n)) for w, n in zip(self.window, sides, strict=True))
+            window = (z, y, x)
+        return sliding(prepared, window, partial(_staged, run, stage))
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         from radloop.training.lesion_losses import deep_supervised, lesion_loss
@@ -295,6 +309,11 @@ Dice on the validation cases is {settings["calibration_dice"]:.3f} with all, and
 def _staged(run: Run, stage: tuple[str, ...], inputs: Array) -> Array:
     output: Array = run(inputs, *stage)
     return output
+
+
+def _whole(side: int) -> int:
+    """The side rounded up to what three halvings divide."""
+    return -(-side // _DIVISOR) * _DIVISOR
 
 
 def _study(image: Image) -> Study:

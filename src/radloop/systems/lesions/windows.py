@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from radloop.systems.base import Array, Run
 
-_TOGETHER = 8
-"""Windows in one call of the engine, which divides them among its streams."""
+_TOGETHER = 1_000_000
+"""Voxels of the windows in one call of the engine, which divides them among its streams."""
 
 
 def sliding(
@@ -33,7 +33,8 @@ def sliding(
     weight = gaussian(patch)
     total: npt.NDArray[np.float32] | None = None
     weights = np.zeros(volume.shape[1:], np.float32)
-    for places in _in_groups(windows(volume, patch, overlap)):
+    together = max(1, _TOGETHER // int(np.prod(patch)))
+    for places in _in_groups(windows(volume, patch, overlap), together):
         pieces = np.stack([volume[(slice(None), *place)] for place in places])
         outputs = run(np.ascontiguousarray(pieces, np.float32), *stage)
         if total is None:
@@ -82,12 +83,12 @@ def _starts(length: int, side: int, overlap: float) -> list[int]:
 
 
 def _in_groups(
-    places: Iterator[tuple[slice, slice, slice]],
+    places: Iterator[tuple[slice, slice, slice]], together: int
 ) -> Iterator[list[tuple[slice, slice, slice]]]:
     group: list[tuple[slice, slice, slice]] = []
     for place in places:
         group.append(place)
-        if len(group) == _TOGETHER:
+        if len(group) == together:
             yield group
             group = []
     if group:
