@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from radloop.cases.case import Case
 from radloop.errors import InputError
+from radloop.images import grid
 from radloop.images.image import Geometry, Image
 from radloop.images.nifti import is_nifti, read_nifti
 from radloop.images.registration import same_grid
@@ -25,7 +26,7 @@ def read_volume_mask(case: Case, structure: str, geometry: Geometry) -> Mask:
 
     A NIfTI file counts where it is above 0; of a DICOM segmentation, the segment of that name (see
     `segment_name`). On the same grid (to .05 mm) the voxels are taken as they are; from another
-    each voxel takes the value at its place in the patient.
+    each voxel takes the value at its place in the patient; what is finer than it may be lost.
 
     Raises InputError, naming the case: no such mask, one that cannot be read, or one that lies
     wholly outside the grid.
@@ -36,12 +37,19 @@ def read_volume_mask(case: Case, structure: str, geometry: Geometry) -> Mask:
         return mask
     on_grid = replace(image, array=mask.astype(np.uint8))
     found = resample_onto(on_grid, geometry, "nearest").array > 0
-    if mask.any() and not found.any():
+    if mask.any() and not found.any() and _outside(mask, image.geometry, geometry):
         raise InputError(
             f"The mask '{structure}' of case '{case.case_id}' lies outside its image.",
             "Check that both are of the same patient and in one frame of reference.",
         )
     return np.asarray(found, np.bool_)
+
+
+def _outside(mask: Mask, own: Geometry, other: Geometry) -> bool:
+    """Whether no voxel of `mask` lies within the voxels of `other`."""
+    index = grid.to_index(grid.to_patient(np.argwhere(mask), own), other)
+    within = (index >= -0.5) & (index <= np.asarray(other.shape) - 0.5)
+    return not bool(within.all(axis=1).any())
 
 
 def mask_image(case: Case, structure: str) -> Image:
@@ -72,7 +80,9 @@ def _segment(case: Case, path: Path, structure: str) -> Image:
     found = read_segmentation(path)
     if found.labels is None or found.geometry is None:
         raise _unreadable(case, path, " ".join(found.verdict.messages))
-    names = [segment_name(name) for name in found.names]
+    names, structure = [segment_name(name) for name in found.names], segment_name(structure)
+    if names.count(structure) > 1:
+        raise _unreadable(case, path, f"Several of its segments are named '{structure}'.")
     if structure not in names:
         raise _unreadable(case, path, f"It has the segments {', '.join(names)}.")
     labels = (found.labels == names.index(structure) + 1).astype(np.uint8)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pydicom
@@ -18,14 +19,16 @@ from radloop.errors import InputError
 from radloop.images.segmentation import read_segmentation
 from radloop.images.volumes.series import Folder, Series, find_series
 
+_NO_CHANNEL = r"\bfa\b|\bcolfa\b|tensor|\bexp\b|exponential|\beadc\b|difference|t2 ?\*|t2 ?star"
+"""Maps and weightings that the patterns below would take for another."""
 _KINDS: tuple[tuple[str, str], ...] = (
     ("adc", r"\badc\b|apparent|_adc|adc_"),
     ("tmax", r"t-?max"),
     ("ttp", r"\bttp\b|time.?to.?peak"),
     ("mtt", r"\bmtt\b|mean.?transit"),
-    ("cbf", r"\br?cbf\b"),
-    ("cbv", r"\br?cbv\b"),
-    ("flair", r"flair|dark.?fluid"),
+    ("cbf", r"\br?(el)?cbf\b"),
+    ("cbv", r"\br?(el)?cbv\b"),
+    ("flair", r"^(?!.*t1).*(flair|dark.?fluid)"),  # T1 FLAIR is weighted like T1
     ("dwi", r"dwi|trace|diff|isotropic|b1000|b800"),
     ("t1c", r"t1.*(\+ ?c\b|post|gd|gad|contrast|\bce\b|\bkm\b)"),
     ("t1", r"t1|mprage|bravo|spgr|\btfl"),
@@ -41,45 +44,50 @@ def import_dicom(
 
     A volume series becomes a channel: one whose description a pattern of `channels` (name ->
     regular expression, upper and lower case alike) fits, or without any pattern what the
-    description of an MR series says it is. A study of one CT series has a plain `image`. DICOM
+    description of an MR series says it is. Where every study is a CT, it has a plain `image`. DICOM
     segmentations become masks, a structure a segment, of the study whose series they segment. The
     patient is the header's.
 
-    Series that are refused, that no channel fits, or that are the smaller of two for one channel,
-    are noted, and so are segmentations without a series. Raises InputError when no study is left,
-    or a pattern is no expression.
+    Series that are refused, that hold several volumes, that no channel fits, or that are the
+    smaller of two for one channel, are noted, and so are scouts, reports and other objects,
+    segmentations without a series, and segments of one name. Raises InputError when no study is
+    left, or a pattern is no expression.
     """
     rules = [(name, _compiled(text)) for name, text in (channels or {}).items()]
     found = find_series([folder])
     notes: list[ImportNote] = []
     lost = [f"{s.name}: {s.verdict.code}" for s in found.series if s.verdict.refused]
     note(notes, "series_refused", "Series that cannot be read as they are", lost)
-    studies: dict[str, list[Series]] = defaultdict(list)
-    for series in found.series:
-        if not series.verdict.refused:
-            studies[series.study_uid].append(series)
-    masks = _masks(found, notes)
+    doubled: list[str] = []
+    masks = _masks(found, doubled, notes)
+    studies = _studies(found, notes)
     names = _names(studies)
     cases = []
     unnamed: list[str] = []
     smaller: list[str] = []
+    several_kinds = bool(rules)
     for study, several in studies.items():
         images = _channels(several, rules, unnamed, smaller)
         if not images:
             continue
-        of = {name: path for s in several for name, path in masks.pop(s.uid, {}).items()}
+        of = _masks_of(several, masks, doubled)
         patient = str(_fact(several[0], "patient_id") or names[study])
+        several_kinds = several_kinds or set(images) != {"ct"}
         paths = {name: _path(one, found) for name, one in images.items()}
         cases.append(Case(names[study], patient, paths, reference=Reference(masks=of)))
     note(notes, "series_without_channel", "Series that no channel fits", unnamed)
     note(notes, "series_doubled", "Series left out beside a larger one of their channel", smaller)
+    note(notes, "masks_doubled", "Segments left out beside others of their name", doubled)
     left = [path.name for some in masks.values() for path in some.values()]
     note(notes, "masks_without_image", "Segmentations without their series", sorted(set(left)))
     if not cases:
         raise InputError(
             f"No study below {folder.name} has a series that can be used.",
-            "See `radloop series` for what is there; name channels with --channel NAME=REGEX.",
+            "See `radloop series` for what is there; name channels with --channel NAME=REGEX."
+            + "".join(f" {one.message[:-1]} ({', '.join(one.names[:3])})." for one in notes),
         )
+    if not several_kinds:  # in one table a plain `image` cannot stand beside channels
+        cases = [replace(case, images={"image": case.image}) for case in cases]
     table = table_of(sorted(cases, key=lambda case: case.case_id), out)
     write_cases(table, out)
     return ImportReport(table, tuple(notes))
@@ -91,6 +99,8 @@ def channel_of(series: Series) -> str | None:
         return "ct"
     for text in (series.description, str(_fact(series, "protocol") or "")):
         plain = text.lower().replace("_", " ")
+        if re.search(_NO_CHANNEL, plain):
+            return None
         for name, pattern in _KINDS:
             if re.search(pattern, plain):
                 return "t1c" if name == "t1" and _fact(series, "contrast") else name
@@ -105,7 +115,7 @@ def _channels(
 ) -> dict[str, Series]:
     """Channel -> its series, the one with the most slices."""
     chosen: dict[str, Series] = {}
-    for series in sorted(several, key=lambda s: -len(s.files)):
+    for series in sorted(several, key=lambda s: -_slice_count(s)):
         fits = (name for name, rule in rules if rule.search(series.description))
         name = next(fits, None) if rules else channel_of(series)
         if name is None:
@@ -114,7 +124,25 @@ def _channels(
             smaller.append(series.name)
         else:
             chosen[name] = series
-    return {"image": chosen["ct"]} if set(chosen) == {"ct"} and not rules else chosen
+    return chosen
+
+
+def _slice_count(series: Series) -> int:
+    return len(series.layout.slices if series.layout else series.files)
+
+
+def _studies(found: Folder, notes: list[ImportNote]) -> dict[str, list[Series]]:
+    """Study -> its series, but for those that a path in the table cannot name."""
+    volumes = Counter(series.uid for series in found.series if not series.verdict.refused)
+    studies: dict[str, list[Series]] = defaultdict(list)
+    several = []
+    for series in found.series:
+        if volumes[series.uid] > 1 and not series.verdict.refused:
+            several.append(series.name)
+        elif not series.verdict.refused:
+            studies[series.study_uid].append(series)
+    note(notes, "series_of_several_volumes", "Volumes that share a series, left out", several)
+    return studies
 
 
 def _compiled(text: str) -> re.Pattern[str]:
@@ -152,18 +180,43 @@ def _path(series: Series, found: Folder) -> Path:
     return folder if alone else folder / series.uid
 
 
-def _masks(found: Folder, notes: list[ImportNote]) -> dict[str, dict[str, Path]]:
+def _masks_of(
+    several: Sequence[Series], masks: dict[str, dict[str, Path]], doubled: list[str]
+) -> dict[str, Path]:
+    """Structure -> segmentation file of a study's series, which are taken out of `masks`."""
+    chosen: dict[str, Path] = {}
+    for series in several:
+        for name, path in masks.pop(series.uid, {}).items():
+            if name in chosen:
+                doubled.append(f"{path.name}: {name}")
+            else:
+                chosen[name] = path
+    return chosen
+
+
+def _masks(
+    found: Folder, doubled: list[str], notes: list[ImportNote]
+) -> dict[str, dict[str, Path]]:
     """Series -> structure -> segmentation file."""
     masks: dict[str, dict[str, Path]] = defaultdict(dict)
-    unread = []
+    unread, others = [], []
     for path, verdict in found.others.items():
-        if verdict is None or not _is_segmentation(path):
+        if verdict is None:
+            continue
+        if not _is_segmentation(path):
+            others.append(f"{path.name}: {verdict.code}")
             continue
         segmentation = read_segmentation(path)
         if segmentation.labels is None or not segmentation.series_uid:
             unread.append(f"{path.name}: {segmentation.verdict.code}")
-        for name in segmentation.names:
-            masks[segmentation.series_uid][segment_name(name)] = path
+        count = Counter(segment_name(name) for name in segmentation.names)
+        own = masks[segmentation.series_uid]
+        for name, often in count.items():
+            if often > 1 or name in own:
+                doubled.append(f"{path.name}: {name}")
+            else:
+                own[name] = path
+    note(notes, "objects_left_out", "Scouts, reports and other objects left out", others)
     note(notes, "masks_unread", "Segmentations that cannot be read", unread)
     return masks
 

@@ -148,9 +148,17 @@ def _masks_apart(case: Case) -> list[str]:
 
 
 def _grid(path: Path) -> tuple[tuple[int, ...], Any] | None:
+    """Shape and affine with the axes to the right, the front and the head: in whatever order a file
+    stores its voxels, they are the same places."""
     try:
         file: Any = nib.load(path)
-        return tuple(file.shape[:3]), np.asarray(file.affine, np.float64)
+        orientations: Any = nib.orientations
+        axes = orientations.io_orientation(file.affine)
+        shape = [0, 0, 0]
+        for size, axis in zip(file.shape, axes[:, 0], strict=False):
+            shape[int(axis)] = size
+        stored = orientations.inv_ornt_aff(axes, file.shape[:3])
+        return tuple(shape), np.asarray(file.affine @ stored, np.float64)
     except Exception:  # a damaged file has its verdict when it is read
         return None
 
@@ -158,5 +166,8 @@ def _grid(path: Path) -> tuple[tuple[int, ...], Any] | None:
 def _same(a: tuple[tuple[int, ...], Any], b: tuple[tuple[int, ...], Any] | None) -> bool:
     if b is None or a[0] != b[0]:
         return False
-    ends = np.array([[0, 0, 0, 1], [*(n - 1 for n in a[0]), 1]], np.float64).T
+    last = [n - 1 for n in a[0]]
+    # The first corner and its three neighbours: two opposite ones alone could be turned about.
+    ends = np.diag([*last, 1.0])
+    ends[3] = 1
     return bool(np.abs(a[1] @ ends - b[1] @ ends).max() <= _SAME_MM)
