@@ -70,7 +70,7 @@ def test_files_of_one_case_are_found_by_their_name(flat, tmp_path):
     assert not [p for p in audit(table).problems if p.level == "error"]
 
 
-def test_the_first_star_names_the_case_without_a_place_for_it(flat, tmp_path):
+def test_the_only_star_names_the_case_without_a_place_for_it(flat, tmp_path):
     report = import_nifti(flat, {"dwi": "*_dwi.nii.gz"}, out=tmp_path / "cases.csv")
     assert [c.case_id for c in report.table.cases] == [f"sub-{k}_ses-1" for k in range(3)]
 
@@ -107,6 +107,7 @@ def test_a_mask_without_its_image_is_noted(flat, tmp_path):
         ({"dwi": "{case}_nothing.nii.gz"}, None, "No file below flat matches"),
         ({"dwi": "sub-0_ses-1_dwi.nii.gz"}, None, "names one file for all cases"),
         ({"dwi": "{case}_ses-1_*"}, None, "Two files are dwi of sub-0"),
+        ({"dwi": "sub-*_*_dwi.nii.gz"}, None, r"which \* names the case"),
         ({}, None, "No channels"),
         ({"dwi": "{case}_dwi.nii.gz"}, "(", "not a regular expression"),
     ],

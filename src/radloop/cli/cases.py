@@ -211,7 +211,7 @@ def import_nifti(
         typer.Option(
             "--channel",
             metavar="NAME=GLOB",
-            help="Files of a channel below DIR; {case}, or the first *, names the case.",
+            help="Files of a channel below DIR; {case}, or the only *, names the case.",
         ),
     ],
     mask: Annotated[

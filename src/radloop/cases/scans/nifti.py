@@ -32,7 +32,7 @@ def import_nifti(
 
     channels: name -> pattern of paths below `images`; masks: structure -> pattern. In a pattern `*`
     stands for any text within a name and `**/` for any folders; what `{case}` stands for names the
-    case, or without it the first `*`. A case needs one channel; what it lacks is noted. A mask that
+    case, or without it the only `*`. A case needs one channel; what it lacks is noted. A mask that
     lies on the grid of none of its channels is noted, too. patient_from: a regular expression
     searched in the path of the first channel's file; its first group, or the whole match, is the
     patient. Without it each case is a patient of its own.
@@ -107,9 +107,14 @@ def _expression(glob: str) -> re.Pattern[str]:
             f"The pattern '{glob}' names one file for all cases.",
             f"Put {_PLACE} or * where the name of the case stands.",
         )
+    if not named and glob.replace("**/", "").count("*") > 1:
+        raise InputError(
+            f"The pattern '{glob}' does not say which * names the case.",
+            f"Put {_PLACE} there: files of different patients must not meet in one case.",
+        )
     text, seen = "", False
     for part in re.split(r"(\{case\}|\*\*/|\*|\?)", glob):
-        if part == _PLACE or (part == "*" and not named and not seen):
+        if part == _PLACE or (part == "*" and not named):
             text += "(?P=case)" if seen else "(?P<case>[^/]+?)"
             seen = True
         else:
