@@ -62,7 +62,7 @@ class Model:
 
     @cached_property
     def system(self) -> System:
-        return get_system(self.info["system"]).configured(self.info["options"])
+        return get_system(self.info["system"]).configured(self.info.get("options", {}))
 
     def card(self) -> str:
         card = self.folder / "card.md"
@@ -82,7 +82,8 @@ class Model:
 
         count = int(self.info.get("members", 1))
         built = [
-            self.system.build(self.info["network"], self.info["options"]) for _ in range(count)
+            self.system.build(self.info["network"], self.info.get("options", {}))
+            for _ in range(count)
         ]
         network = MeanOfMembers(built) if count > 1 else built[0]
         weights = load_file(path)
