@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import expit, logsumexp, softmax
+
+from radloop.measures.classification import roc_curve
 
 Floats = npt.NDArray[np.float64]
 
@@ -56,13 +58,50 @@ def fit_scaling(logits: npt.ArrayLike, truth: npt.ArrayLike, weight: float = 1.0
     return Scaling(max(0.05, math.exp(float(found.x[0]))), float(found.x[1]))
 
 
+def softmax_at(logits: npt.ArrayLike, temperature: float = 1.0) -> Floats:
+    """Probabilities `(n, classes)` of logits `(n, classes)` at a temperature."""
+    return np.asarray(softmax(np.asarray(logits, np.float64) / temperature, axis=1))
+
+
+def fit_temperature(logits: npt.ArrayLike, truth: npt.ArrayLike, weight: float = 1.0) -> float:
+    """The temperature of a softmax by maximum likelihood (Guo et al. 2017), within 0.05 and 20.
+
+    logits `(n, classes)`; truth `(n,)`, the number of the class. weight: of the prior that it is
+    near 1, in observations: with few cases the network is believed.
+    """
+    x, y = np.asarray(logits, np.float64), np.asarray(truth, np.intp)
+    if x.ndim != 2 or y.shape != x.shape[:1]:
+        raise ValueError(f"logits of shape {x.shape} for a truth of {y.shape}")
+    if not y.size:
+        return 1.0
+
+    def cost(log_slope: float) -> float:
+        z = math.exp(log_slope) * x
+        likelihood = (z[np.arange(y.size), y] - logsumexp(z, axis=1)).sum()
+        return float(weight * log_slope**2 - likelihood)
+
+    found = minimize_scalar(cost, bounds=(-math.log(20), math.log(20)), method="bounded")
+    return math.exp(-float(found.x))
+
+
+def best_threshold(scores: Floats, truth: npt.NDArray[np.bool_]) -> float:
+    """The middle between the two neighbouring scores, in [0, 1], at which sensitivity +
+    specificity peak (Youden 1950). ValueError with one class only."""
+    curve = roc_curve(scores, truth)
+    peak = int(np.argmax(curve.true_positive_rate - curve.false_positive_rate))
+    below = curve.thresholds[peak + 1] if peak + 1 < len(curve.thresholds) else 0.0
+    above = min(float(curve.thresholds[peak]), 1.0)
+    return round((above + float(below)) / 2, 5)
+
+
 def threshold_for_sensitivity(
     probability: npt.ArrayLike, truth: npt.ArrayLike, aim: float
 ) -> float:
     """The largest threshold at which at least the share `aim` of the positives is found.
 
     A case is positive when `probability >= threshold`. NaN without positives. It holds on these
-    cases; on others the sensitivity has the interval of a share of as many positives.
+    cases; on others the sensitivity has the interval of a share of as many positives. A threshold
+    with a guarantee is in `conformal.py`.
     """
     positives = np.sort(np.asarray(probability)[np.asarray(truth, bool)])[::-1]
     if not positives.size:

@@ -3,7 +3,7 @@
 `truth` and `predicted` are one-dimensional, 0/1 or boolean; `score` is larger for "more likely
 positive"; `probability` lies in [0, 1]. A case is called positive when `score >= threshold`.
 A measure whose denominator is empty (no positive case for the sensitivity) is NaN.
-Raises ValueError for arrays of different lengths and for a truth other than 0 and 1.
+Raises ValueError for arrays of different lengths, for a truth other than 0 and 1 and for NaN.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Confusion(NamedTuple):
 
 def confusion(predicted: Binary, truth: Binary) -> Confusion:
     """Count the four kinds of case."""
-    said, true = _binary(predicted), _binary(truth)
+    said, true = check_binary(predicted), check_binary(truth)
     _same_length(said, true)
     hits = int(np.count_nonzero(said & true))
     false_alarms = int(np.count_nonzero(said)) - hits
@@ -74,15 +74,22 @@ def negative_predictive_value(predicted: Binary, truth: Binary) -> float:
     return _share(counts.true_negative, counts.true_negative + counts.false_negative)
 
 
-def at_threshold(
-    measure: Callable[[Binary, Binary], float], threshold: float
-) -> Callable[[Scores, Binary], float]:
+@dataclass(frozen=True)
+class AtThreshold:
+    """A measure of the cases with `score >= threshold`."""
+
+    measure: Callable[[Binary, Binary], float]
+    threshold: float
+
+    def __call__(self, score: Scores, truth: Binary) -> float:
+        """The measure of a score against the truth. Raises ValueError for NaN in the score."""
+        _all_known(score)
+        return self.measure(score >= self.threshold, truth)
+
+
+def at_threshold(measure: Callable[[Binary, Binary], float], threshold: float) -> AtThreshold:
     """`measure` of the cases with `score >= threshold`: `at_threshold(sensitivity, 0.5)`."""
-
-    def of_score(score: Scores, truth: Binary) -> float:
-        return measure(score >= threshold, truth)
-
-    return of_score
+    return AtThreshold(measure, threshold)
 
 
 def auc(score: Scores, truth: Binary) -> float:
@@ -90,8 +97,9 @@ def auc(score: Scores, truth: Binary) -> float:
 
     The area under the empirical ROC curve, as the Mann-Whitney statistic; NaN with one class.
     """
-    true = _binary(truth)
+    true = check_binary(truth)
     _same_length(score, true)
+    _all_known(score)
     positives, negatives = score[true], np.sort(score[~true])
     if not positives.size or not negatives.size:
         return math.nan
@@ -111,8 +119,9 @@ class RocCurve:
 
 def roc_curve(score: Scores, truth: Binary) -> RocCurve:
     """One point for every distinct score, thresholds falling. ValueError with one class only."""
-    true = _binary(truth)
+    true = check_binary(truth)
     _same_length(score, true)
+    _all_known(score)
     if true.all() or not true.any():
         raise ValueError("a ROC curve needs positive and negative cases")
     order = np.argsort(-score, kind="stable")
@@ -129,8 +138,9 @@ def roc_curve(score: Scores, truth: Binary) -> RocCurve:
 
 def brier_score(probability: Scores, truth: Binary) -> float:
     """The mean squared distance between probability and truth, in [0, 1]; lower is better."""
-    true = _binary(truth)
+    true = check_binary(truth)
     _same_length(probability, true)
+    _all_known(probability)
     return float(np.mean((probability - true) ** 2)) if true.size else math.nan
 
 
@@ -139,8 +149,9 @@ def expected_calibration_error(probability: Scores, truth: Binary, bins: int = 1
 
     Cases fall into `bins` equal widths of [0, 1]; each bin weighs as many cases as it holds.
     """
-    true = _binary(truth)
+    true = check_binary(truth)
     _same_length(probability, true)
+    _all_known(probability)
     if not true.size:
         return math.nan
     if probability.min() < 0.0 or probability.max() > 1.0:
@@ -151,11 +162,17 @@ def expected_calibration_error(probability: Scores, truth: Binary, bins: int = 1
     return float(np.abs(stated - observed).sum() / true.size)
 
 
-def _binary(values: Binary) -> npt.NDArray[np.bool_]:
+def check_binary(values: Binary) -> npt.NDArray[np.bool_]:
+    """The values as booleans; ValueError for any but 0 and 1."""
     flags: npt.NDArray[np.bool_] = values.astype(np.bool_)
     if values.dtype != np.bool_ and not np.array_equal(values, flags):
         raise ValueError("expected 0 and 1 only; leave unknown cases (NaN) out first")
     return flags
+
+
+def _all_known(score: npt.NDArray[Any]) -> None:
+    if np.isnan(score).any():
+        raise ValueError("a score is NaN; leave unknown cases out first")
 
 
 def _same_length(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> None:

@@ -93,5 +93,15 @@ class BoxCurves:
     truth: str
 
 
-Figure = Distribution | Agreement | Roc | Reliability | BoxCurves
+@dataclass(frozen=True)
+class ConfusionMatrix:
+    """ConfusionMatrix matrix of the columns with the numbers of the called and the true class."""
+
+    title: str
+    called: str
+    truth: str
+    classes: tuple[str, ...]
+
+
+Figure = Distribution | Agreement | Roc | Reliability | BoxCurves | ConfusionMatrix
 Rows = Mapping[str, Column]
