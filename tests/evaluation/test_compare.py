@@ -2,14 +2,22 @@
 
 import io
 import json
+import math
 
+import numpy as np
 import pytest
 from made_up import MEASURES, judged, without
 from rich.console import Console
 
 from radloop.errors import InputError
 from radloop.evaluation.compare import compare
+from radloop.evaluation.differences import EVERY
 from radloop.evaluation.report import write_report
+from radloop.evaluation.rows import numeric_columns
+from radloop.measures.bootstrap import paired_bootstrap
+from radloop.measures.delong import auc_difference, delong
+from radloop.measures.multiplicity import holm
+from radloop.measures.paired_tests import clustered_mcnemar, permutation_p
 
 
 def report(folder, rows, **changes):
@@ -80,7 +88,106 @@ def test_written_and_printed(tmp_path, good, poor):
     for text in (page, printed):
         for spec in MEASURES:
             assert spec.title in text
-        assert "paired patient bootstrap" in text
+        assert "paired patient bootstrap" in " ".join(text.split())
+    for said in ("DeLong", "McNemar, clustered by patient", "paired bootstrap"):
+        assert f"<td>{said}</td>" in page
+
+
+def test_each_measure_has_the_test_that_is_made_for_it(good, poor):
+    a, b = judged(seed=1, noise=0.005), judged(seed=2, noise=0.03)
+    patients = [row["patient_id"] for row in a]
+    numbers = compare(good, poor, MEASURES, resamples=100).to_json()["measures"]
+    truth = [row["large"] for row in a]
+    area = auc_difference(
+        delong([[row["ctr"] for row in rows] for rows in (a, b)], truth, patients)
+    )
+    found = numbers["auc"]
+    assert (found["test"], found["p"]) == ("DeLong", pytest.approx(area.p))
+    assert (found["low"], found["high"]) == (pytest.approx(area.low), pytest.approx(area.high))
+    called = [np.array([row["ctr"] >= 0.5 for row in rows])[truth] for rows in (a, b)]
+    expected = clustered_mcnemar(*called, np.array(patients)[truth])
+    found = numbers["sensitivity"]
+    assert (found["test"], found["p"]) == ("McNemar, clustered by patient", expected.p)
+    assert (found["only_a"], found["only_b"]) == (expected.only_a, expected.only_b)
+    found = numbers["ctr_mae"]
+    columns = numeric_columns(a), numeric_columns(b)
+    plain = paired_bootstrap(*columns, MEASURES[2], patients, n=100)
+    assert (found["test"], found["p"]) == ("paired bootstrap", plain.p)
+    assert (found["low"], found["high"]) == (plain.low, plain.high)
+    assert found["permutation_p"] == permutation_p(*columns, MEASURES[2], patients, n=100)
+    p = [one["p"] for one in numbers.values()]
+    assert [one["holm_p"] for one in numbers.values()] == pytest.approx(holm(p))
+
+
+def test_what_was_written_before_is_still_there(good, poor):
+    for one in compare(good, poor, MEASURES, resamples=50).to_json()["measures"].values():
+        old = {"title", "unit", "a", "b", "difference", "low", "high", "p", "n", "skipped"}
+        assert old | {"favours"} <= set(one)
+        assert set(one["bootstrap"]) == {"low", "high", "p"}
+
+
+def test_margins(good, poor):
+    wide = compare(poor, good, MEASURES, margins={EVERY: 0.2}, resamples=100)
+    verdicts = {item.spec.name: item.margin for item in wide.differences}
+    assert verdicts["hd95_heart"] is None  # it has a unit, so it needs a margin of its own
+    assert verdicts["ctr_bias"] is None  # and this no better side
+    assert verdicts["dice_heart"].verdict == "superior"
+    assert "Heart, Dice: B is better than A (B − A 0." in " ".join(wide.sentences())
+    turned = by_name(
+        compare(
+            good, poor, MEASURES, resamples=100,
+            margins={"dice_heart": 0.001, "hd95_heart": 50.0, "ctr_mae": 0.2, "auc": 0.05},
+        )
+    )  # fmt: skip
+    assert (
+        turned["dice_heart"]
+        .sentence()
+        .startswith("Heart, Dice: B is worse than A by more than 0.001 (B − A −0.")
+    )
+    assert "is not worse than A by 50 mm or more, though worse beyond" in (
+        turned["hd95_heart"].sentence()
+    )
+    assert "not worse than A by 0.2 or more, though worse" in turned["ctr_mae"].sentence()
+    assert "whether B is worse than A by 0.05 or more remains open" in turned["auc"].sentence()
+    assert turned["sensitivity"].sentence() == ""
+    assert turned["auc"].to_json()["non_inferiority"] == {
+        "verdict": "inconclusive",
+        "margin": 0.05,
+        "worse": True,
+        "sentence": turned["auc"].sentence(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("margins", "said"),
+    [
+        ({EVERY: 0.0}, "positive number, not 0"),
+        ({"auc": -0.1}, "positive number, not -0.1"),
+        ({EVERY: math.nan}, "positive number, not nan"),
+        ({"ctr_bias": 0.1}, "no measure 'ctr_bias' of both reports with a better side"),
+        ({"unheard": 0.1}, "no measure 'unheard'"),
+    ],
+)
+def test_margins_that_cannot_be(good, poor, margins, said):
+    with pytest.raises(InputError, match=said):
+        compare(good, poor, MEASURES, margins=margins, resamples=20)
+
+
+def test_one_class_only_is_not_tested(tmp_path):
+    rows = [[{**row, "large": True} for row in judged(seed=seed)] for seed in (1, 2)]
+    folders = [report(tmp_path / name, own) for name, own in zip("ab", rows, strict=True)]
+    found = compare(*folders, MEASURES[4:], resamples=50)
+    area, sensitivity = found.differences
+    assert all(math.isnan(x) for x in (area.p, area.low, area.holm_p, area.permutation_p))
+    assert area.favours == "" and area.to_json()["p"] is None
+    assert sensitivity.holm_p == sensitivity.p  # one test is left
+    assert "for the 1 tests made" in found.method
+
+
+def test_few_patients_are_told(tmp_path):
+    folders = [report(tmp_path / name, judged(n=12, seed=k)) for k, name in enumerate("ab")]
+    found = compare(*folders, MEASURES, resamples=50)
+    assert any("8 patients bootstrap intervals are too narrow" in one for one in found.remarks())
 
 
 def test_not_the_same_cases(tmp_path, good):

@@ -41,9 +41,9 @@ def test_files_and_shapes(tmp_path):
         assert {"value", "low", "high", "n", "method"} <= set(measure)
         assert measure["low"] <= measure["value"] <= measure["high"]
     assert report["measures"]["ctr_mae"]["n"] == 39  # one reference is unknown
-    assert sorted(p.name for p in folder.iterdir()) == sorted(
-        ["cases.csv", "report.html", "report.json", *report["plots"]]
-    )
+    files = {"cases.csv", "report.html", "report.pdf", "report.json", "document.json"}
+    own = {"flow.png", "abstention_1.png"}
+    assert {p.name for p in folder.iterdir()} == files | own | set(report["plots"])
 
 
 def test_measures_can_be_recomputed_from_the_table(tmp_path):
@@ -83,7 +83,7 @@ def test_the_page_stands_alone_and_escapes(tmp_path):
     )
     text = (tmp_path / "report.html").read_text()
     page = Page(text)
-    assert len(page.sources) == len(FIGURES) + 2
+    assert len(page.sources) == len(FIGURES) + 2 + 2  # flow and abstention are always drawn
     assert all(source.startswith("data:image/") for source in page.sources)
     assert not re.search(r"https?://|<b>unet", text)
     assert "films &amp; more" in text

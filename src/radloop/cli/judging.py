@@ -27,6 +27,15 @@ from radloop.cli.models import ModelArgument
 if TYPE_CHECKING:
     from rich.table import Table
 
+By = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="Judge the groups of a column apart (sex, age, site ...); COLUMN=40,60 cuts numbers"
+        " into bands. Repeatable.",
+    ),
+]
+
 
 def evaluate(
     model: ModelArgument,
@@ -38,10 +47,11 @@ def evaluate(
     members: Members = 1,
     device: Device = "auto",
     even_out: EvenOut = False,
+    by: By = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Judge a model on cases whose truth is known: measures with intervals, plots, a page."""
+    """Judge a model on cases whose truth is known: measures with intervals, plots, page and PDF."""
     from radloop.cases.table import read_cases
     from radloop.evaluation.evaluate import evaluate as run
     from radloop.inference.predict import PredictOptions
@@ -49,7 +59,9 @@ def evaluate(
 
     options = PredictOptions(device=device, pictures=True, members=members, even_out=even_out)
     with on_interrupt("No report was written."), progress_bar("judging", quiet) as progress:
-        report = run(load_model(model), read_cases(cases), split, out, options, progress)
+        report = run(
+            load_model(model), read_cases(cases), split, out, options, progress, by=by or ()
+        )
     if as_json:
         result_json(report)
     else:
@@ -88,15 +100,27 @@ def compare(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also write the comparison as a page.")
     ] = None,
+    margin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="M",
+            help="By how much worse B may be, for all measures without a unit; MEASURE=M for one."
+            " Repeatable.",
+        ),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Compare two models on the same cases: paired differences, intervals and a test."""
     from radloop.evaluation.compare import compare as run
+    from radloop.evaluation.pool import columns_of
     from radloop.systems.registry import get_system
 
-    system = get_system(_system_of(report_a))
-    comparison = run(report_a, report_b, system.measures, out, slice_specs=system.slice_measures)
+    system = get_system(_system_of(report_a)).reporting(columns_of(report_a))
+    comparison = run(
+        report_a, report_b, system.measures, out,
+        slice_specs=system.slice_measures, margins=_margins(margin or []),
+    )  # fmt: skip
     if as_json:
         result_json(comparison.to_json())
     else:
@@ -105,11 +129,27 @@ def compare(
         message(f"the comparison is {out / 'comparison.html'}", quiet)
 
 
+def _margins(given: list[str]) -> dict[str, float]:
+    from radloop.errors import InputError
+
+    margins = {}
+    for text in given:
+        name, _, number = text.rpartition("=")
+        try:
+            margins[name.strip()] = float(number)
+        except ValueError as error:
+            raise InputError(
+                f"'{text}' is not a margin.", "Write a number, or MEASURE=number."
+            ) from error
+    return margins
+
+
 def pool(
     reports: Annotated[
         list[Path], typer.Argument(metavar="REPORT ...", help="The report folders, one a fold.")
     ],
     out: Annotated[Path, typer.Option(help="The report folder to write.", metavar="REPORT")],
+    by: By = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -117,7 +157,7 @@ def pool(
     from radloop.evaluation.pool import pool as run
     from radloop.systems.registry import get_system
 
-    report = run(reports, get_system(_system_of(reports[0])), out)
+    report = run(reports, get_system(_system_of(reports[0])), out, by or ())
     if as_json:
         result_json(report)
     else:

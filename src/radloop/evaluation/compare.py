@@ -3,72 +3,42 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from radloop.errors import InputError
-from radloop.evaluation.page import decimals, render, show, show_interval
-from radloop.evaluation.report import CASES, REPORT, SLICES, plain
+from radloop.evaluation.differences import (
+    MeasureDifference,
+    check_margins,
+    corrected,
+    measure_differences,
+)
+from radloop.evaluation.page import render
+from radloop.evaluation.report import CASES, REPORT, SLICES
 from radloop.evaluation.rows import Row, numeric_columns, patients_of, read_rows
 from radloop.images.write import write_text
-from radloop.measures.bootstrap import PairedDifference, paired_bootstrap
 from radloop.measures.spec import MeasureSpec, Rows
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 METHOD = (
-    "Difference is B − A on the cases both reports judged. 95 % intervals and two-sided p by "
-    "paired patient bootstrap ({n} resamples); p is not corrected for the number of measures."
+    "Difference is B − A on the cases both reports judged, with 95 % interval and two-sided p: of"
+    " shares of the same cases by Newcombe and McNemar, of areas under the ROC curve by DeLong, of"
+    " everything else by paired patient bootstrap ({n} resamples). Permutation p: patients swapped"
+    " at random between A and B. Holm p: p corrected for the {tests} tests made."
 )
+FEW = 20
+"""Patients, below which the bootstrap's intervals are too narrow."""
 
-
-@dataclass(frozen=True)
-class MeasureDifference:
-    """One measure of both models, on the cases where both could be measured."""
-
-    spec: MeasureSpec
-    paired: PairedDifference
-
-    @property
-    def favours(self) -> str:
-        """ "A" or "B" when the interval leaves out zero and the measure has a better side."""
-        if self.spec.better == "neither" or not (self.paired.low > 0 or self.paired.high < 0):
-            return ""
-        return "B" if (self.paired.low > 0) == (self.spec.better == "higher") else "A"
-
-    def to_json(self) -> dict[str, object]:
-        """The numbers, null for those that could not be measured."""
-        numbers = ("a", "b", "difference", "low", "high", "p")
-        return {
-            "title": self.spec.title or self.spec.name,
-            "unit": self.spec.unit,
-            **{name: plain(getattr(self.paired, name)) for name in numbers},
-            "n": self.paired.n,
-            "skipped": self.paired.skipped,
-            "favours": self.favours,
-        }
-
-    def cells(self) -> tuple[str, ...]:
-        """Measure, A, B, difference, interval, p, n, favours: a row of the printed tables."""
-        paired = self.paired
-        places = decimals(paired.a, paired.b)
-        name = self.spec.title or self.spec.name
-        return (
-            f"{name} [{self.spec.unit}]" if self.spec.unit else name,
-            show(paired.a, places),
-            show(paired.b, places),
-            show(paired.difference, 4 if places >= 3 else places + 1),
-            show_interval(paired.low, paired.high, 4 if places >= 3 else places + 1),
-            "< 0.001" if paired.p < 0.001 else show(paired.p, 3),
-            str(paired.n),
-            self.favours,
-        )
-
-
-HEADINGS = ("Measure", "A", "B", "B − A", "95 % interval", "p", "n", "Favours")
+HEADINGS = (
+    "Measure", "A", "B", "B − A", "95 % interval", "p", "Permutation p", "Holm p", "n", "Favours"
+)  # fmt: skip
+PAGE_HEADINGS = (*HEADINGS[:6], "Test", "Bootstrap", *HEADINGS[6:])
+TEXT = ("Measure", "Test", "Favours")
 
 
 @dataclass(frozen=True)
@@ -112,18 +82,22 @@ class Comparison:
 
         table = Table(
             title=Text(f"{self.system}: A = {self.model_a}, B = {self.model_b}"),
-            caption=Text("\n".join([*self.remarks(), self.method])),
+            caption=Text("\n".join([*self.sentences(), *self.remarks(), self.method])),
             caption_justify="left",
         )
         for heading in HEADINGS:
-            numeric = heading not in ("Measure", "Favours")
-            table.add_column(heading, justify="right" if numeric else "left")
+            table.add_column(heading, justify="left" if heading in TEXT else "right")
         for item in self.differences:
-            table.add_row(*(Text(cell) for cell in item.cells()))
+            cells = item.cells()
+            table.add_row(*(Text(cells[heading]) for heading in HEADINGS))
         return table
 
+    def sentences(self) -> list[str]:
+        """What the intervals say against the margins; empty without any."""
+        return [item.sentence() for item in self.differences if item.margin]
+
     def remarks(self) -> list[str]:
-        """What the reader must know besides the numbers: what was left out."""
+        """What the reader must know besides the numbers: what was left out, what not to trust."""
         lacking = (("A", self.only_a), ("B", self.only_b))
         remarks = [
             f"{len(cases)} cases are only in {name} and were left out: {_some(cases)}."
@@ -132,6 +106,8 @@ class Comparison:
         ]
         if self.left_out:
             remarks.append(f"Not in both reports: {_some(self.left_out)}.")
+        if self.patients < FEW:
+            remarks.append(f"Of {self.patients} patients bootstrap intervals are too narrow.")
         return remarks
 
 
@@ -142,6 +118,7 @@ def compare(
     out: Path | None = None,
     *,
     slice_specs: Sequence[MeasureSpec] = (),
+    margins: Mapping[str, float] | None = None,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Comparison:
@@ -149,8 +126,10 @@ def compare(
 
     specs: the system's measures; each is computed anew from the per-case tables. slice_specs: the
     same for slices, where both reports have a table of them. out: a folder
-    for `comparison.json` and `comparison.html`. Raises InputError for folders that are not
-    reports, for reports of different systems, and when the cases are not the same ones.
+    for `comparison.json` and `comparison.html`. margins: by how much worse B may be, by the
+    measure's name or for all without a unit (`differences.EVERY`). Raises InputError for folders
+    that are not reports, for reports of different systems, when the cases are not the same ones,
+    and for margins that cannot be.
     """
     about_a, about_b = _read_report(report_a), _read_report(report_b)
     if about_a["system"] != about_b["system"]:
@@ -158,23 +137,27 @@ def compare(
             f"The reports judge different systems: {about_a['system']} and {about_b['system']}.",
             "Compare two models of one system.",
         )
-    cases = _paired(report_a / CASES, report_b / CASES, specs, resamples, seed)
-    differences, left_out = list(cases.differences), list(cases.left_out)
+    margins = margins or {}
+    check_margins(margins, [*specs, *slice_specs])
+    cases = _paired(report_a / CASES, report_b / CASES, specs, margins, resamples, seed)
+    found, left_out = list(cases.differences), list(cases.left_out)
     if slice_specs and all((report / SLICES).is_file() for report in (report_a, report_b)):
-        slices = _paired(report_a / SLICES, report_b / SLICES, slice_specs, resamples, seed)
-        differences += slices.differences
+        tables = report_a / SLICES, report_b / SLICES
+        slices = _paired(*tables, slice_specs, margins, resamples, seed)
+        found += slices.differences
         left_out += slices.left_out
+    check_margins(margins, [item.spec for item in found])
     comparison = Comparison(
         system=str(about_a["system"]),
         model_a=_model_name(about_a, report_a),
         model_b=_model_name(about_b, report_b),
         n=cases.n,
         patients=cases.patients,
-        differences=tuple(differences),
+        differences=corrected(found),
         only_a=cases.only_a,
         only_b=cases.only_b,
         left_out=tuple(left_out),
-        method=METHOD.format(n=resamples),
+        method=METHOD.format(n=resamples, tests=sum(not math.isnan(item.p) for item in found)),
     )
     if out is not None:
         _write(comparison, out)
@@ -194,7 +177,12 @@ class _Paired:
 
 
 def _paired(
-    table_a: Path, table_b: Path, specs: Sequence[MeasureSpec], resamples: int, seed: int
+    table_a: Path,
+    table_b: Path,
+    specs: Sequence[MeasureSpec],
+    margins: Mapping[str, float],
+    resamples: int,
+    seed: int,
 ) -> _Paired:
     by_case_a = {str(row["case_id"]): row for row in read_rows(table_a)}
     by_case_b = {str(row["case_id"]): row for row in read_rows(table_b)}
@@ -208,11 +196,15 @@ def _paired(
         n=len(common),
         patients=len(set(patients)),
         differences=tuple(
-            MeasureDifference(
-                spec,
-                paired_bootstrap(columns_a, columns_b, spec, patients, n=resamples, seed=seed),
+            measure_differences(
+                columns_a,
+                columns_b,
+                usable,
+                patients,
+                margins=margins,
+                resamples=resamples,
+                seed=seed,
             )
-            for spec in usable
         ),
         only_a=tuple(case for case in by_case_a if case not in by_case_b),
         only_b=tuple(case for case in by_case_b if case not in by_case_a),
@@ -221,7 +213,10 @@ def _paired(
 
 
 def _write(comparison: Comparison, out: Path) -> None:
-    write_text(out / "comparison.html", render("comparison.html", c=comparison, headings=HEADINGS))
+    write_text(
+        out / "comparison.html",
+        render("comparison.html", c=comparison, headings=PAGE_HEADINGS, text=TEXT),
+    )
     text = json.dumps(comparison.to_json(), indent=2, ensure_ascii=False)
     write_text(out / "comparison.json", text + "\n")
 

@@ -1,26 +1,26 @@
 """`evaluate`: run a model on cases whose truth is known, and write the report.
 
-A refused case has a row, with its reason; it counts in no measure, and the report says how many
-there were, so that no model can look better by refusing what is hard.
+A refused case has a row, with its reason; it counts in no measure but those of refusals themselves
+(`System.judge_refused`), and the report says how many there were, so that no model can look better
+by refusing what is hard.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from radloop.cases.table import CaseTable
-from radloop.errors import InputError
+from radloop.evaluation.about import about_acquisition, about_cases, about_table
+from radloop.evaluation.galleries import Drawn, choose_failures, choose_ranked, draw_cases
+from radloop.evaluation.question import questions_of
 from radloop.evaluation.report import SliceLevel, write_report
-from radloop.evaluation.rows import is_nested
-from radloop.images.write import write_jpeg
-from radloop.inference.engine import Array, Engine, open_engine
-from radloop.inference.gradcam import GradCam
+from radloop.evaluation.rows import is_nested, numeric_columns
+from radloop.inference.engine import open_engine
 from radloop.inference.pipeline import Item, Result, run_pipeline
 from radloop.inference.predict import PredictOptions
 from radloop.measures.spec import Figure, MeasureSpec
@@ -28,7 +28,6 @@ from radloop.systems.base import System
 from radloop.systems.model import Model
 
 Row = dict[str, object]
-_GALLERY = 4
 _DEFAULTS = PredictOptions(pictures=True)
 
 
@@ -40,14 +39,16 @@ def evaluate(
     options: PredictOptions = _DEFAULTS,
     progress: Callable[[int, int], None] | None = None,
     settings: Mapping[str, Any] | None = None,
+    by: Sequence[str] = (),
 ) -> Mapping[str, Any]:
     """Judge `model` on the cases of `split` (None: all) and write the report folder `out`.
 
     settings: instead of the model's own (thresholds, calibration), where those were measured on the
-    cases to judge. Returns the content of report.json. Raises InputError when the table has no such
-    split.
+    cases to judge. by: columns of the table whose groups are judged apart, see `write_report`.
+    Returns the content of report.json. Raises InputError when the table has no such split.
     """
     cases = (table.only(split) if split else table).cases
+    told = about_cases(table)
     system = model.system
     items = [Item(case.case_id, case.patient_id, case.image, case) for case in cases]
     engine = open_engine(model, options.engine, options.device, options.batch, options.workers)
@@ -61,10 +62,15 @@ def evaluate(
             "patient_id": result.item.patient_id,
             "verdict": result.verdict.status,
             "code": result.verdict.code,
+            **told[result.item.case_id],
         }
+        if result.image is not None:
+            row |= about_acquisition(result.image.acquisition, told[result.item.case_id])
         read, case = result.interpretation, result.item.case
-        if read is None or result.image is None or case is None or result.verdict.refused:
+        if read is None or result.image is None or case is None:
             return row
+        if result.verdict.refused:
+            return row | system.judge_refused(case)
         slice_rows[case.case_id] = [
             {"case_id": f"{case.case_id}/{k}", "patient_id": case.patient_id, **one}
             for k, one in enumerate(system.judge_slices(case, result.image, read))
@@ -80,24 +86,44 @@ def evaluate(
         rows.append(row)
         if progress is not None:
             progress(len(rows), len(items))
-    by_case = {item.case_id: item for item in items}
-    galleries = _galleries(model, engine, rows, by_case, out, changes) if options.pictures else {}
     judged = [with_columns(row, system.measures) for row in rows]
     in_order = [one for item in items for one in slice_rows.get(item.case_id, ())]
     measured = {column for row in rows for column, value in row.items() if _is_measured(value)}
+    figures = figures_of(system.figures, measured)
+    failures: Drawn = {}
+    galleries: Drawn = {}
+    if options.pictures:
+        by_case = {item.case_id: item for item in items}
+        questions = questions_of(figures, numeric_columns(judged))
+        wrong, ranked = choose_failures(judged, questions), choose_ranked(rows, system.ranked_by)
+        drawn = draw_cases(
+            model, engine, {**wrong, **ranked}, by_case, out, changes, even_out=read_even
+        )
+        failures = {title: drawn[title] for title in wrong}
+        galleries = {title: drawn[title] for title in ranked}
     return write_report(
         out,
         system=system.name,
         model={"name": model.name, "version": model.version, "sha256": model.sha256},
         rows=judged,
         measures=measures_of(system.measures, measured),
-        figures=figures_of(system.figures, measured),
-        operating_point=system.operating_point,
+        figures=figures,
+        operating_point=operating_point_of(model),
         verdicts=Counter(str(row["verdict"]) for row in rows),
         galleries=galleries,
+        failures=failures,
         notes=_notes(rows, split, table),
         slices=slice_level(system, in_order),
+        about=about_table(table, split),
+        by=by,
     )
+
+
+def operating_point_of(model: Model) -> Mapping[str, Any]:
+    """The threshold with its aim: one that was given to the model (`radloop operating-point`), or
+    that of its system."""
+    given = model.info.get("operating_point") or {}
+    return {**model.system.operating_point, **given}
 
 
 def slice_level(system: System, rows: Sequence[Mapping[str, object]]) -> SliceLevel | None:
@@ -137,7 +163,7 @@ def _is_number(value: object) -> bool:
 
 
 def _figure_columns(figure: Any) -> list[str]:
-    names = ("measured", "reference", "score", "truth", "found")
+    names = ("measured", "reference", "score", "truth", "found", "called")
     single = [getattr(figure, name) for name in names if hasattr(figure, name)]
     return [*single, *getattr(figure, "columns", ())]
 
@@ -149,55 +175,3 @@ def _notes(rows: Sequence[Row], split: str | None, table: CaseTable) -> list[str
         reasons = ", ".join(f"{code} ({n})" for code, n in codes.most_common())
         notes.append(f"Refused cases count in no measure: {reasons}.")
     return notes
-
-
-def _galleries(
-    model: Model,
-    engine: Engine,
-    rows: Sequence[Row],
-    items: Mapping[str, Item],
-    out: Path,
-    settings: Mapping[str, Any],
-) -> dict[str, list[Path]]:
-    """Pictures of the best, median and worst cases by the system's ranking column."""
-    column = model.system.ranked_by
-    ranked = sorted(
-        (row for row in rows if _is_number(row.get(column))),
-        key=lambda row: float(row[column]),  # type: ignore[arg-type]
-    )
-    if not column or not ranked:
-        return {}
-    middle = max(0, len(ranked) // 2 - _GALLERY // 2)
-    chosen = {
-        "Worst": ranked[:_GALLERY],
-        "Median": ranked[middle : middle + _GALLERY],
-        "Best": ranked[::-1][:_GALLERY],
-    }
-
-    cam = GradCam(model)
-
-    def draw(result: Result) -> Path:
-        read, image = result.interpretation, result.image
-        if read is None or image is None:
-            raise InputError(f"Case '{result.item.case_id}' changed during the evaluation.")
-        row = next(r for r in ranked if r["case_id"] == result.item.case_id)
-        path = Path("pictures", f"{len(seen):02d}.jpg")
-        seen.append(path)
-        title = f"{column.replace('_', ' ')} {float(row[column]):.3f}"  # type: ignore[arg-type]
-        shown = replace(read, caption=f"{title}. {read.caption}")
-
-        def explain(slices: Sequence[int]) -> Array:
-            return cam(model.system.prepare(image, model.size), slices)
-
-        pictures = model.system.draw(image, shown, False, explain)
-        write_jpeg(out / path, pictures[""])
-        return path
-
-    seen: list[Path] = []
-    galleries = {}
-    for title, group in chosen.items():
-        films = [items[str(row["case_id"])] for row in group]
-        galleries[f"{title} by {column.replace('_', ' ')}"] = list(
-            run_pipeline(model, engine, films, draw, workers=1, settings=settings)
-        )
-    return galleries

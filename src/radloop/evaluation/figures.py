@@ -15,6 +15,7 @@ import numpy as np
 
 from radloop.images.write import atomic_path
 from radloop.measures.agreement import bland_altman, pearson
+from radloop.measures.classes import confusion_matrix, share_right
 from radloop.measures.classification import (
     auc,
     expected_calibration_error,
@@ -28,6 +29,7 @@ from radloop.measures.spec import (
     Agreement,
     BoxCurves,
     Column,
+    ConfusionMatrix,
     Distribution,
     Figure,
     Reliability,
@@ -57,6 +59,9 @@ def _sheet(figure: Figure) -> Sheet:
 
     if isinstance(figure, Distribution):
         return Sheet(figsize=(7.0, 1.0 + 0.62 * len(figure.columns)), layout="constrained")
+    if isinstance(figure, ConfusionMatrix):
+        side = 2.6 + 0.5 * len(figure.classes)
+        return Sheet(figsize=(side, side), layout="constrained")
     return Sheet(
         figsize=(9.6, 4.2) if isinstance(figure, Agreement | BoxCurves) else (4.8, 4.6),
         layout="constrained",
@@ -230,6 +235,27 @@ def _draw_reliability(sheet: Sheet, figure: Reliability, rows: Rows) -> None:
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
 
 
+def _draw_confusion(sheet: Sheet, figure: ConfusionMatrix, rows: Rows) -> None:
+    called, truth = _complete(rows, figure.called, figure.truth)
+    if not truth.size:
+        _say(sheet, "No case's answer is known.")
+        return
+    table = confusion_matrix(called, truth, len(figure.classes))
+    shares = table / np.maximum(table.sum(1, keepdims=True), 1)
+    axes = _axes(sheet, 111)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (y, x), count in np.ndenumerate(table):
+        if count:
+            ink = "white" if shares[y, x] > 0.6 else "black"
+            axes.text(x, y, str(count), ha="center", va="center", color=ink, fontsize=9)
+    names = [name.replace("_", " ") for name in figure.classes]
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("called")
+    axes.set_ylabel("true")
+    axes.set_title(f"{share_right(called, truth):.3f} of {truth.size} right", fontsize=10)
+
+
 # One drawer a kind of figure; each knows its own kind, which the mapping's type cannot say.
 _DRAWERS: dict[type, Callable[..., None]] = {
     Distribution: _draw_distribution,
@@ -237,6 +263,7 @@ _DRAWERS: dict[type, Callable[..., None]] = {
     Roc: _draw_roc,
     Reliability: _draw_reliability,
     BoxCurves: _draw_box_curves,
+    ConfusionMatrix: _draw_confusion,
 }
 
 

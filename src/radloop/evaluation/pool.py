@@ -12,6 +12,7 @@ import numpy as np
 
 from radloop.cases.table import CaseTable
 from radloop.errors import InputError
+from radloop.evaluation.about import ABOUT, About
 from radloop.evaluation.evaluate import (
     evaluate,
     figures_of,
@@ -27,8 +28,12 @@ from radloop.systems.base import System
 from radloop.systems.ensemble import Ensemble
 
 
-def pool(reports: Sequence[Path], system: System, out: Path) -> Mapping[str, Any]:
+def pool(
+    reports: Sequence[Path], system: System, out: Path, by: Sequence[str] = ()
+) -> Mapping[str, Any]:
     """Write the report of all cases of `reports`, one a fold, to `out`; return its content.
+
+    by: columns whose groups are judged apart, see `write_report`.
 
     The intervals resample patients over all folds, so they tell of the recipe on this data, not of
     one model. Raises InputError for fewer than two reports, reports of another system, and a case
@@ -49,6 +54,7 @@ def pool(reports: Sequence[Path], system: System, out: Path) -> Mapping[str, Any
     with_slices = [report for report in reports if (report / SLICES).is_file()]
     slices = [row for report in with_slices for row in _with_numbers(read_rows(report / SLICES))]
     measured = _measured(rows)
+    system = system.reporting(columns_of(reports[0]))
     return write_report(
         out,
         system=system.name,
@@ -63,6 +69,8 @@ def pool(reports: Sequence[Path], system: System, out: Path) -> Mapping[str, Any
             *(note for content in contents for note in content.get("notes", ())),
         ],
         slices=slice_level(system, slices),
+        about=_about(contents),
+        by=by,
     )
 
 
@@ -79,6 +87,12 @@ def judge_folds(made: Ensemble, table: CaseTable, out: Path) -> Mapping[str, Any
     return pool(folders, made.model.system, out)
 
 
+def columns_of(report: Path) -> list[str]:
+    """The columns of a report's case table, in their order."""
+    rows = read_rows(report / CASES)
+    return list(rows[0]) if rows else []
+
+
 def read_report(folder: Path) -> dict[str, Any]:
     """What `report.json` of a report folder holds; InputError when it is none."""
     try:
@@ -90,6 +104,17 @@ def read_report(folder: Path) -> dict[str, Any]:
             "Give the folder that `radloop evaluate` wrote.",
         ) from error
     return dict(report)
+
+
+def _about(contents: Sequence[Mapping[str, Any]]) -> About:
+    """Of the table that all folds came from; nothing when they came from several."""
+    tables = [content.get("data", {}) for content in contents]
+    if len({table.get("table") for table in tables}) != 1 or not tables[0].get("table"):
+        return About()
+    one = tables[0]
+    return About(
+        one["table"], one["cases"], one["patients"], "", one["splits"], tuple(one["truth"])
+    )
 
 
 def _refuse_overlap(reports: Sequence[Path], parts: Sequence[Sequence[Row]]) -> None:
@@ -110,7 +135,10 @@ def _with_numbers(part: Sequence[Row]) -> list[Row]:
     """Rows read as text, with their numeric and nested columns as numbers and lists again."""
     columns = numeric_columns(part)
     return [
-        {**row, **{name: _value(column[k]) for name, column in columns.items()}}
+        {
+            **row,
+            **{name: _value(c[k]) for name, c in columns.items() if not name.startswith(ABOUT)},
+        }
         for k, row in enumerate(part)
     ]
 
