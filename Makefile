@@ -19,8 +19,9 @@ help:  ## this list
 
 setup: $(DEV_STAMP)  ## make .venv with everything a developer needs
 
+# One process a core, each with one thread: two libraries that both take all cores slow each other.
 test: $(DEV_STAMP)  ## the tests (ARGS="tests/images -x" to choose)
-	@$(BIN)/python -m pytest $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 demo: $(RUN_STAMP)  ## read a dozen chest films, two head CT and two drawn jaws with the shipped models
 	@$(BIN)/radloop demo --out $(DEMO_OUT)

@@ -40,11 +40,17 @@ RUN = [
     "how-to/predict.md",
     "how-to/hemorrhage.md",
     "how-to/fractures.md",
+    "how-to/hips.md",
+    "how-to/classify-films.md",
+    "how-to/label.md",
     "how-to/teeth.md",
     "how-to/lesions.md",
     "how-to/cross-validate.md",
     "how-to/transfer.md",
     "how-to/compare.md",
+    "how-to/evaluate.md",
+    "how-to/readers.md",
+    "how-to/triage-benefit.md",
     "how-to/add-a-system.md",
 ]
 FENCE = re.compile(r"^(<!-- run -->\n)?```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -101,8 +107,9 @@ def write_heads(folder: Path) -> None:
 
 
 def write_limbs(folder: Path) -> None:
-    """`images/` and LabelImg's `boxes/`: a bone with a joint, every second broken."""
+    """`images/`, LabelImg's `boxes/` and `films.csv`: a bone with a joint, every second broken."""
     rng = np.random.default_rng(1)
+    rows = ["film,broken,part,side"]
     for number in range(20):
         film = np.full((120, 90), 30, np.uint8)
         y, broken = int(rng.integers(40, 80)), number % 2
@@ -114,12 +121,15 @@ def write_limbs(folder: Path) -> None:
         for kind in ("images", "boxes"):
             (folder / kind).mkdir(parents=True, exist_ok=True)
         assert cv2.imwrite(str(folder / f"images/w{number:02}.png"), film)
+        part = "wrist" if y < 60 else "elbow"
+        rows.append(f"w{number:02}.png,{broken},{part},{('L', '', 'R')[number % 3]}")
         name = "fractured wrist" if broken else "normal wrist"
         (folder / f"boxes/w{number:02}.xml").write_text(
             "<annotation><size><width>90</width><height>120</height></size><object>"
             f"<name>{name}</name><bndbox><xmin>20</xmin><ymin>{y - 16}</ymin><xmax>70</xmax>"
             f"<ymax>{y + 16}</ymax></bndbox></object></annotation>"
         )
+    (folder / "films.csv").write_text("\n".join(rows) + "\n")
 
 
 @pytest.fixture(scope="module")

@@ -273,7 +273,9 @@ def test_evaluate(
     }
     seen: list[Any] = []
 
-    def evaluate(model: Any, table: Any, split: Any, out: Path, options: Any, progress: Any) -> Any:
+    def evaluate(
+        model: Any, table: Any, split: Any, out: Path, options: Any, progress: Any, by: Any
+    ) -> Any:
         seen.extend((model.name, len(table.cases), split, out))
         progress(1, 1)
         return report
@@ -306,3 +308,8 @@ def test_compare(tmp_path: Path) -> None:
     assert json.loads(outcome.stdout)["n"] == 6
     assert (tmp_path / "page" / "comparison.html").is_file()
     assert "95 % interval" in run.invoke(app, ["compare", a, b]).stdout
+    margin = ["--margin", "0.01", "--margin", "heart_dice=0.02"]
+    refused = run.invoke(app, ["compare", a, b, *margin])
+    assert refused.exit_code == 2 and "no measure 'heart_dice'" in refused.stderr
+    refused = run.invoke(app, ["compare", a, b, "--margin", "much"])
+    assert refused.exit_code == 2 and "'much' is not a margin" in refused.stderr

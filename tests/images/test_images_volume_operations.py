@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -92,6 +92,7 @@ def test_resampling_to_a_spacing_is_simpleitks(shape, spacing, origin, turn, wan
     st.sampled_from(list(ORDERS)),
 )  # fmt: skip
 def test_resampling_onto_any_grid_is_simpleitks(s1, d1, o1, t1, s2, d2, o2, t2, order):
+    assume(order != "cubic" or min(s1) > 2)  # of two samples SimpleITK's spline makes 1e35
     image = volume(geometry_of(s1, d1, o1, t1))
     near = tuple(a + b / 20 for a, b in zip(o1, o2, strict=True))
     geometry = geometry_of(s2, d2, near, t2)

@@ -126,6 +126,20 @@ def test_what_only_takes_stock_orders_nothing() -> None:
     assert (second.group, second.reason) == ("negative", "Nothing that calls for a reader.")
 
 
+def test_what_a_system_does_not_judge_is_not_called_clear() -> None:
+    metal = Finding("hip_metalwork", Code("HIP-METALWORK", "99RADLOOP", "Metal"), 0.99, True, 0.5)
+    excluded = warned("metal", "There is metal in the right hip.")
+    both, one, broken = (
+        case("both", metal, metal, verdict=excluded),
+        case("one", metal, finding(0.03, 0.4), verdict=excluded),
+        case("broken", finding(0.7, 0.55)),
+    )
+    listed = order([both, one, broken])
+    assert [item.prediction.case_id for item in listed] == ["broken", "one", "both"]
+    assert [item.group for item in listed] == ["positive", "grey zone", "grey zone"]
+    assert listed[2].reason == "Not judged. There is metal in the right hip."
+
+
 def test_equal_cases_keep_their_order() -> None:
     same = [case(name, finding(0.7, 0.55)) for name in "cab"] + [lateral("z"), lateral("y")]
     assert [item.prediction.case_id for item in order(same)] == ["c", "a", "b", "z", "y"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from radloop.inference.engine import open_engine
 from radloop.inference.predict import PredictOptions, predict
 from radloop.systems.base import FoundBox
 from radloop.systems.fit import TrainOptions, fit
-from radloop.systems.jaw.calibration import best_threshold
+from radloop.systems.jaw.calibration import best_rule, best_threshold
 from radloop.systems.jaw.chart import read_chart
 from radloop.systems.jaw.conditions import (
     Condition,
@@ -31,6 +32,7 @@ from radloop.systems.jaw.conditions import (
     boxes_of_mask,
     condition_of,
 )
+from radloop.systems.jaw.gaps import MOST
 from radloop.systems.jaw.measures import MEASURES, f1, judge_conditions, judge_teeth
 from radloop.systems.jaw.numbers import NUMBERS, PERMANENT, mirrored
 from radloop.systems.jaw.phantom import COLUMNS, draw_jaw, write_jaws
@@ -214,10 +216,10 @@ def test_numbering_is_counted_by_hand() -> None:
     def box(k: int, label: str) -> FoundBox:
         return FoundBox(true[k].corners, 0.9, score=0.9, label=label)
 
-    steps = {"filtered": (box(0, "18"), box(1, "16")), "aligned": (box(0, "18"), box(1, "17"))}
+    steps = {"filtered": (box(0, "18"), box(1, "16")), "charted": (box(0, "18"), box(1, "17"))}
     row = judge_teeth(true, [Tooth(true[0].corners, 0.9, "18")], steps, ["16", "28"])
     assert row["filtered_right"] == 1 and row["filtered_said"] == 2 and row["teeth"] == 3
-    assert row["aligned_right"] == 2 and row["gained"] == 1
+    assert row["charted_right"] == 2 and row["gained"] == 1
     assert row["tooth_18"] == 1 and row["tooth_15"] == 0 and "tooth_11" not in row
     assert row["overlap_sum"] == pytest.approx(2) and row["overlap_count"] == 2
     # Of 32 places 3 are not missing; 16 and 28 are, and 27 others were not said.
@@ -238,6 +240,27 @@ def test_conditions_are_counted_by_name() -> None:
     assert (row["implant_hit"], row["implant_said"], row["implant_true"]) == (0, 0, 1)
 
 
+def test_gaps_count_only_where_they_help() -> None:
+    """An upper arch that lost its second molar, so that the third stands beside the first."""
+    jaw = draw_jaw(2, missing={"17"}, conditions={})
+    true = [t for t in teeth_of(jaw) if t.number[0] in "12"]
+    mistaken = [replace(t, number="17") if t.number == "18" else t for t in true]
+
+    def look(missing: int) -> Any:
+        def gaps(rows: np.ndarray, *stage: str) -> np.ndarray:
+            logits = np.full((len(rows), MOST + 1), -9.0)
+            logits[:, 0] = 9.0
+            logits[0] = -9.0
+            logits[0, missing] = 9.0
+            return logits
+
+        return gaps
+
+    assert best_rule([(true, mistaken, 640.0)], "align", look(missing=1)) == "align"
+    assert best_rule([(true, true, 640.0)], "align", look(missing=0)) == "align_alone"
+    assert best_rule([(true, true, 640.0)], "slide", look(missing=0)) == "slide"
+
+
 def test_the_threshold_is_where_f1_peaks() -> None:
     true = [(0.0, 0.0, 10.0, 10.0)]
     films = [([(true[0], 0.62), ((50.0, 0.0, 60.0, 9.0), 0.33)], true)] * 3
@@ -249,7 +272,7 @@ def test_the_threshold_is_where_f1_peaks() -> None:
 
 
 def test_a_trained_model_charts_a_jaw(jaws: CaseTable, model: Model, tmp_path: Path) -> None:
-    assert model.settings["whole"] is True and model.settings["rule"] == "align"
+    assert model.settings["whole"] is True and model.settings["rule"].startswith("align")
     assert set(model.settings["conditions"]) <= {"caries", "restoration", "root_canal", "implant"}
     tests = jaws.only("test").cases
     summary = predict(model, [c.image for c in tests], tmp_path, PredictOptions(pictures=True))
@@ -273,7 +296,7 @@ def test_the_report_compares_the_rules(jaws: CaseTable, model: Model, tmp_path: 
         measures
     )
     assert measures["ap50_tooth"]["value"] > 0.3
-    for step in ("detected", "filtered", "slid", "aligned_alone", "aligned"):
+    for step in ("detected", "filtered", "slid", "aligned_alone", "aligned", "charted"):
         assert 0 <= measures[f"precision_{step}"]["value"] <= 1
     assert "gained" in measures and "missing_accuracy" in measures and "found_11" in measures
     assert (tmp_path / "report.html").is_file()

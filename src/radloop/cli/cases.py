@@ -107,6 +107,18 @@ AnyBox = Annotated[
 ]
 
 
+_BY_CLASS = "NAME=CLASS[|CLASS...]"
+ByClass = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label",
+        metavar=_BY_CLASS,
+        help="Also a label: 1 where an image has a box of the class. A NAME of the form"
+        " QUESTION:ANSWER stays unknown where no box answers.",
+    ),
+]
+
+
 @importers.command("yolo")
 def import_yolo(
     images: Images,
@@ -114,6 +126,7 @@ def import_yolo(
     names: Annotated[Path, typer.Option(metavar="FILE", help="The classes: data.yaml.")],
     out: Out = Path("cases.csv"),
     any_label: AnyBox = None,
+    label: ByClass = None,
     patient_from: PatientFrom = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -121,7 +134,10 @@ def import_yolo(
     """Images with YOLO boxes or polygons."""
     from radloop.cases.boxes import importing
 
-    report = importing.import_yolo(images, labels, names, patient_from, out=out, label=any_label)
+    by_class = pairs(label or [], _BY_CLASS)
+    report = importing.import_yolo(
+        images, labels, names, patient_from, out=out, label=any_label, labels_by_class=by_class
+    )
     _show_import(report, out, quiet, as_json)
 
 
@@ -131,6 +147,7 @@ def import_voc(
     annotations: Annotated[Path, typer.Option(metavar="DIR", help="One XML file an image.")],
     out: Out = Path("cases.csv"),
     any_label: AnyBox = None,
+    label: ByClass = None,
     patient_from: PatientFrom = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -138,7 +155,10 @@ def import_voc(
     """Images with Pascal VOC boxes (LabelImg)."""
     from radloop.cases.boxes import importing
 
-    report = importing.import_voc(images, annotations, patient_from, out=out, label=any_label)
+    by_class = pairs(label or [], _BY_CLASS)
+    report = importing.import_voc(
+        images, annotations, patient_from, out=out, label=any_label, labels_by_class=by_class
+    )
     _show_import(report, out, quiet, as_json)
 
 
@@ -148,6 +168,7 @@ def import_coco(
     annotations: Annotated[Path, typer.Option(metavar="FILE", help="The COCO file.")],
     out: Out = Path("cases.csv"),
     any_label: AnyBox = None,
+    label: ByClass = None,
     patient_from: PatientFrom = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -155,7 +176,10 @@ def import_coco(
     """Images with a COCO file of boxes."""
     from radloop.cases.boxes import importing
 
-    report = importing.import_coco(images, annotations, patient_from, out=out, label=any_label)
+    by_class = pairs(label or [], _BY_CLASS)
+    report = importing.import_coco(
+        images, annotations, patient_from, out=out, label=any_label, labels_by_class=by_class
+    )
     _show_import(report, out, quiet, as_json)
 
 

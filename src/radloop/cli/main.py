@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 import radloop
-from radloop.cli import cases, judging, lesions, models, privacy, reading, teeth, volumes
+from radloop.cli import (
+    cases,
+    hips,
+    judging,
+    labelling,
+    lesions,
+    models,
+    points,
+    privacy,
+    readers,
+    reading,
+    teeth,
+    triage,
+    volumes,
+)
 from radloop.cli.console import Commands
 
 app = typer.Typer(
@@ -54,11 +68,17 @@ app.command()(judging.evaluate)
 app.command()(reading.predict)
 app.command()(judging.pool)
 app.command()(judging.compare)
+app.command()(points.operating_point)
+app.command()(points.drift)
+app.command()(triage.triage_benefit)
+app.command()(readers.readers)
 app.command()(reading.worklist)
 app.command()(models.export)
+app.add_typer(labelling.label, name="label")
 app.add_typer(models.model, name="model")
 app.add_typer(teeth.teeth, name="teeth")
 app.add_typer(lesions.lesions, name="lesions")
+app.add_typer(hips.hips, name="hips")
 app.command()(reading.demo)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,11 @@ from radloop.cli.console import (
     result_table,
 )
 from radloop.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from radloop.inference.sanity import SanityCheck
 
 model = typer.Typer(no_args_is_help=True, help="Look at a model.")
 
@@ -211,3 +216,76 @@ def show(model: ModelArgument, as_json: Json = False, quiet: Quiet = False) -> N
         result_json(dict(loaded.info))
     else:
         result(loaded.card())
+
+
+@model.command("sanity")
+def sanity(
+    model: ModelArgument,
+    films: Annotated[
+        list[Path], typer.Argument(metavar="INPUT ...", help="Films, folders, or a case table.")
+    ],
+    output: Annotated[
+        str | None,
+        typer.Option(metavar="LABEL", help="The answer to explain; the first by default."),
+    ] = None,
+    count: Annotated[int, typer.Option(min=2, metavar="N", help="The first N films.")] = 16,
+    steps: Annotated[int, typer.Option(min=2, metavar="N", help="Layers to look at.")] = 10,
+    seed: Annotated[int, typer.Option(metavar="S", help="Of the random weights.")] = 0,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Do the heat maps show what was learned? Randomise the layers and see the maps go."""
+    from radloop.inference.predict import list_items
+    from radloop.inference.sanity import check_maps, film_system
+    from radloop.systems.model import load_model
+
+    loaded = load_model(model)
+    labels = film_system(loaded).outputs
+    if output is not None and output not in labels:
+        raise InputError(
+            f"'{output}' is no answer of '{loaded.name}'.", f"Its answers: {', '.join(labels)}."
+        )
+    read = [loaded.system.read_case(item.images).image for item in list_items(films)[:count]]
+    images = [image for image in read if image is not None]
+    if len(images) < len(read):
+        message(f"{len(read) - len(images)} films could not be read, and are left out", quiet)
+    place = labels.index(output) if output else 0
+    check = check_maps(loaded, images, place, steps=steps, seed=seed)
+    if as_json:
+        result_json(
+            {
+                "output": labels[place],
+                "films": check.films,
+                "empty": check.empty,
+                "lost": check.lost,
+                "between_films": dict(zip(("ssim", "rank"), check.others.means, strict=True)),
+                "cascade": [
+                    {"layer": step.layer, "ssim": step.means[0], "rank": step.means[1]}
+                    for step in check.cascade
+                ],
+            }
+        )
+    else:
+        result_table(_sanity_table(check, labels[place]))
+    if check.empty:
+        message(f"{check.empty} films are left out: no place on them speaks for it", quiet)
+    if check.lost:
+        message("The maps are lost with the weights: they show what was learned.", quiet)
+    else:
+        message("The maps outlive the weights: they do not show what the network learned.")
+        raise typer.Exit(1)
+
+
+def _sanity_table(check: SanityCheck, label: str) -> Table:
+    from rich.table import Table
+
+    table = Table(
+        "random down to", title=f"maps of '{label}', {check.films} films", title_justify="left"
+    )
+    for heading in ("structural similarity", "rank correlation"):
+        table.add_column(heading, justify="right")
+    for step in check.cascade:
+        table.add_row(step.layer, *(f"{value:.3f}" for value in step.means))
+    table.add_section()
+    table.add_row("(maps of different films)", *(f"{value:.3f}" for value in check.others.means))
+    return table

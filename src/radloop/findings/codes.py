@@ -7,6 +7,8 @@ else. Each row says what was looked at, so that a review can repeat it.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import dataclass
 
 from radloop.errors import InputError
@@ -55,6 +57,18 @@ TABLE: dict[str, CodeRow] = {
     ),
     "wrist_not_found": CodeRow(
         private_code("WRIST-NOT-FOUND", "Wrist not found on the film"),
+        "Private: it says something of the reading, not of the patient.",
+    ),
+    "hip_fracture": CodeRow(
+        private_code("FX-HIP", "Fracture of hip"),
+        "Private: no code for it was confirmed by name and meaning.",
+    ),
+    "hip_metalwork": CodeRow(
+        private_code("HIP-METALWORK", "Metal in the hip: prosthesis, nail, plate or screws"),
+        "Private: SCT codes are of single kinds of implants.",
+    ),
+    "hip_not_found": CodeRow(
+        private_code("HIP-NOT-FOUND", "Hip not found on the film"),
         "Private: it says something of the reading, not of the patient.",
     ),
     "caries": CodeRow(
@@ -109,10 +123,72 @@ TABLE: dict[str, CodeRow] = {
             ("subdural", "ICH-SUBDURAL"),
         )
     },
+    **{
+        f"{question}:{answer}": CodeRow(
+            Code(value, "SCT", meaning),
+            f"Named '{meaning}' in pydicom 3.0.2's dictionary ({group}).",
+        )
+        for question, answer, value, meaning, group in (
+            ("laterality", "left", "7771000", "Left", "CID 244"),
+            ("laterality", "right", "24028007", "Right", "CID 244"),
+            ("body_part", "elbow", "16953009", "Elbow joint", "CID 4031"),
+            ("body_part", "finger", "7569003", "Finger", "CID 4031"),
+            ("body_part", "foot", "56459004", "Foot", "CID 4031"),
+            ("body_part", "forearm", "14975008", "Forearm", "CID 4031"),
+            ("body_part", "hand", "85562004", "Hand", "CID 4031"),
+            ("body_part", "hip", "29836001", "Hip", "CID 4031"),
+            ("body_part", "humerus", "85050009", "Humerus", "CID 4031"),
+            ("body_part", "knee", "72696002", "Knee", "CID 4031"),
+            ("body_part", "shoulder", "16982005", "Shoulder", "CID 4031"),
+            ("body_part", "wrist", "74670003", "Wrist joint", "CID 4031"),
+            ("laterality", "both", "51440002", "Bilateral", "CID 244"),
+            ("site", "brain", "12738006", "Brain", "CID 4030"),
+            ("site", "distal radius", "75129005", "Distal Radius", "CID 7304"),
+            ("site", "heart", "80891009", "Heart", "CID 4030"),
+            ("result", "positive", "10828004", "Positive", "CID 250"),
+            ("result", "negative", "260385009", "Negative", "CID 250"),
+            ("procedure", "imaging", "363679005", "Imaging procedure", "CID 100"),
+            ("concept", "laterality", "272741003", "Laterality", "CID 210"),
+        )
+    },
+    "concept:probability": CodeRow(
+        Code("122157", "DCM", "Probability"),
+        "Named 'Probability' in pydicom 3.0.2's dictionary.",
+    ),
+    **{
+        f"concept:{name}": CodeRow(private_code(value, meaning), f"Private: {why}.")
+        for name, value, meaning, why in (
+            ("result", "RESULT", "Result of the model at its threshold", "says how it was called"),
+            ("threshold", "THRESHOLD", "Threshold of the model", "no code was confirmed"),
+            ("reading", "READING", "Reading by the model", "it says something of the reading"),
+            ("verdict", "VERDICT", "Verdict on the input", "Radloop's own term"),
+            ("accepted", "ACCEPTED", "Accepted", "Radloop's own term"),
+            ("warned", "WARNED", "Accepted with warnings", "Radloop's own term"),
+            ("refused", "REFUSED", "Refused: not read", "Radloop's own term"),
+        )
+    },
 }
 
 
-STOCK = frozenset({"tooth", "missing_tooth", "extra_tooth", "restoration", "root_canal", "implant"})
+_BRAIN = (
+    "intracranial_hemorrhage epidural_hemorrhage intraparenchymal_hemorrhage"
+    " intraventricular_hemorrhage subarachnoid_hemorrhage subdural_hemorrhage stroke_lesion"
+    " ms_lesion"
+)
+SITES: dict[str, str] = {
+    "cardiomegaly": "site:heart",
+    "wrist_fracture": "site:distal radius",
+    **dict.fromkeys(("hip_fracture", "hip_metalwork"), "body_part:hip"),
+    **dict.fromkeys(_BRAIN.split(), "site:brain"),
+}
+"""Finding -> the row of the body part it is of, where the finding's name says so. (Teeth have the
+code of their own number.)"""
+
+
+STOCK = frozenset(
+    {"tooth", "missing_tooth", "extra_tooth", "restoration", "root_canal", "implant",
+     "hip_metalwork"}
+)  # fmt: skip
 """Findings that say what is there, or was done, and call for nobody: they order no worklist. (A
 `tooth` has the code of the structure, see `tooth_codes`.)"""
 
@@ -125,3 +201,19 @@ def code(name: str) -> Code:
             "Add a row to radloop/findings/codes.py, or state one with private_code().",
         )
     return TABLE[name].code
+
+
+def code_or_private(name: str) -> Code:
+    """The reviewed code of a name; of one that users made up, a private code made of it.
+
+    The code's value is the name's letters and digits; where that is longer than 16, its beginning
+    and a check sum, so that names that begin alike stay apart.
+    """
+    if name in TABLE:
+        return TABLE[name].code
+    value = re.sub(r"[^A-Z0-9]+", "-", name.upper()).strip("-")
+    if len(value) > _VALUE_LENGTH or not value:
+        check = hashlib.sha256(name.encode()).hexdigest()[:6].upper()
+        value = f"{value[: _VALUE_LENGTH - 7]}-{check}".strip("-")
+    meaning = name.replace("_", " ").replace(":", ": ").strip()[:_MEANING_LENGTH]
+    return private_code(value, meaning[:1].upper() + meaning[1:])

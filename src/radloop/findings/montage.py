@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from radloop.findings.picture import Rgb, caption_strip
+from radloop.findings.picture import Rgb, caption_strip, heated
 
 MARK: Rgb = (240, 110, 30)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -45,7 +45,7 @@ def draw_montage(
         canvas = np.repeat(np.asarray(small, np.uint8)[..., None], 3, axis=2)
         if heat and k in heat:
             warm = np.asarray(cv2.resize(heat[k], (tile, tile)), np.float32)
-            canvas = _heated(canvas, warm)
+            canvas = heated(canvas, warm)
         if outlined and k in outlined:
             _outline(canvas, outlined[k])
         _write(canvas, label, (5, 15), _GREY)
@@ -60,14 +60,6 @@ def draw_montage(
     texts = [text for text in (title, caption) if text]
     sheet = np.vstack(rows)
     return np.vstack([sheet, caption_strip(sheet.shape[1], 0.55, texts)]) if texts else sheet
-
-
-def _heated(canvas: Picture, heat: npt.NDArray[np.float32]) -> Picture:
-    """Heat over grey, as strong as it is hot, so that cold places stay readable."""
-    hot = np.clip(heat, 0, 1)
-    coloured = cv2.applyColorMap((hot * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-    strength = 0.6 * hot[..., None]
-    return np.asarray(canvas * (1 - strength) + coloured * strength, np.uint8)
 
 
 def _outline(canvas: Picture, mask: npt.NDArray[np.bool_]) -> None:

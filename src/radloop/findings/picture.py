@@ -68,28 +68,32 @@ def draw_film(
     caption: str = "",
     sides: tuple[str, str] | None = ("R", "L"),
     rectangles: Sequence[Rectangle] = (),
+    heat: npt.NDArray[np.float32] | None = None,
     longest: int = 1024,
 ) -> npt.NDArray[np.uint8]:
     """The film with outlines and lines, over a strip with title and caption.
 
     film: `(y, x)`; one that uses less than half of the range is shown brighter. outlines:
-    structure -> mask `(y, x)` on the film's grid. rectangles: drawn over all.
-    sides: what stands at the film's left and right edge, for a frontal film the patient's right and
-    left; None when that is not known. longest: a film with a longer side is shown smaller; none is
-    enlarged. Text beyond ASCII is written as "?".
+    structure -> mask `(y, x)` on the film's grid. rectangles: drawn over all. heat: laid over the
+    film, `(y, x)` in 0..1 on its grid. sides: what stands at the film's left and right edge, for a
+    frontal film the patient's right and left; None when that is not known. longest: a film with a
+    longer side is shown smaller; none is enlarged. Text beyond ASCII is written as "?".
 
     Returns `(y, x, 3)` uint8 RGB, as wide as the shown film and higher by the strip, which is
     left out when there is neither title nor caption. Raises ValueError for a mask of another
     shape.
     """
-    for name, mask in outlines.items():
+    for name, mask in {**outlines, **({} if heat is None else {"heat": heat})}.items():
         if mask.shape != film.shape:
             raise ValueError(f"mask '{name}' of shape {mask.shape} on a film of {film.shape}")
     scale = min(1.0, longest / max(film.shape))
     height, width = (max(1, round(side * scale)) for side in film.shape)
     if scale < 1.0:
         film = np.asarray(cv2.resize(film, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    pen = _Pen(np.repeat(_bright(film)[..., None], 3, axis=2), scale)
+    canvas = np.repeat(_bright(film)[..., None], 3, axis=2)
+    if heat is not None:
+        canvas = heated(canvas, np.asarray(cv2.resize(heat, (width, height)), np.float32))
+    pen = _Pen(canvas, scale)
     colours = _colours(outlines)
     for line in (line for line in lines if line.guide):
         pen.guide(line)
@@ -205,6 +209,15 @@ class _Pen:
         for ink, extra in ((_BLACK, 2), (colour, 0)):
             width = self.width + extra
             cv2.putText(self.canvas, text, place, _FONT, scale, ink, width, cv2.LINE_AA)
+
+
+def heated(canvas: npt.NDArray[np.uint8], heat: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Heat `(y, x)` in 0..1 over a picture `(y, x, 3)`, as strong as it is hot, so that cold places
+    stay readable."""
+    hot = np.clip(heat, 0, 1)
+    coloured = cv2.applyColorMap((hot * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+    strength = 0.6 * hot[..., None]
+    return np.asarray(canvas * (1 - strength) + coloured * strength, np.uint8)
 
 
 def caption_strip(width: int, text_scale: float, texts: Sequence[str]) -> npt.NDArray[np.uint8]:

@@ -6,7 +6,7 @@ a viewer shows the mask on the pixels it was drawn on, in tilted and uneven seri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,11 +85,38 @@ def write_segmentation(
     frame of reference and for mosaics; WriteError when it cannot be written.
     """
     _check(labels, slices, segments)
+    sources, order = _sources(slices)
+    made = make_segmentation(
+        labels[order], sources, segments, series_number=_series_number(sources[0]),
+        description=description,
+    )  # fmt: skip
+    with atomic_path(path) as temporary:
+        made.save_as(temporary)
+
+
+def make_segmentation(
+    labels: npt.NDArray[Any],
+    sources: Sequence[Dataset],
+    segments: Sequence[Segment],
+    *,
+    series_number: int,
+    description: str,
+    uid: Callable[[str], str] = lambda role: generate_uid(),
+    algorithm: tuple[str, str] = ("radloop", radloop.__version__),
+    **equipment: Any,
+) -> Dataset:
+    """The binary segmentation object of a label map, in memory.
+
+    labels: `(planes, y, x)`, one plane a source object, or one a frame of the only one: 0
+    background, k + 1 for `segments[k]`. sources: headers, with every type 2 attribute that the
+    object takes over (`filled`). A projection film has no frame of reference: its segmentation lies
+    on the film's pixels. uid: the identifiers, by role: "series", "instance", "tracking/1", ...
+    algorithm: name and version. equipment: of highdicom's `Segmentation`.
+    """
     import highdicom as hd
 
-    sources, order = _sources(slices)
-    algorithm = hd.AlgorithmIdentificationSequence(
-        name="radloop", family=_ARTIFICIAL_INTELLIGENCE, version=radloop.__version__
+    identified = hd.AlgorithmIdentificationSequence(
+        name=algorithm[0], family=_ARTIFICIAL_INTELLIGENCE, version=algorithm[1]
     )
     described = [
         hd.seg.SegmentDescription(
@@ -98,30 +125,31 @@ def write_segmentation(
             segmented_property_category=Code(*segment.category),
             segmented_property_type=Code(*segment.kind),
             algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-            algorithm_identification=algorithm,
-            tracking_uid=generate_uid(),
+            algorithm_identification=identified,
+            tracking_uid=uid(f"tracking/{number}"),
             tracking_id=segment.name[:64],
         )
         for number, segment in enumerate(segments, start=1)
     ]
-    made = hd.seg.Segmentation(
+    of_radloop = {
+        "manufacturer": "Radloop",
+        "manufacturer_model_name": "radloop",
+        "software_versions": radloop.__version__,
+        "device_serial_number": "0",
+    }
+    return hd.seg.Segmentation(
         source_images=sources,
-        pixel_array=labels[order].astype(np.uint16 if len(segments) > 255 else np.uint8),
+        pixel_array=labels.astype(np.uint16 if len(segments) > 255 else np.uint8),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=described,
-        series_instance_uid=generate_uid(),
-        series_number=_series_number(sources[0]),
-        sop_instance_uid=generate_uid(),
+        series_instance_uid=uid("series"),
+        series_number=series_number,
+        sop_instance_uid=uid("instance"),
         instance_number=1,
-        manufacturer="Radloop",
-        manufacturer_model_name="radloop",
-        software_versions=radloop.__version__,
-        device_serial_number="0",
         series_description=description[:64],
         omit_empty_frames=bool(labels.any()),
+        **(of_radloop | equipment),
     )
-    with atomic_path(path) as temporary:
-        made.save_as(temporary)
 
 
 def _check(labels: npt.NDArray[Any], slices: Sequence[Slice], segments: Sequence[Segment]) -> None:
@@ -170,6 +198,11 @@ def _header(path: Path) -> Dataset:
             "The slices name no frame of reference, which a DICOM segmentation must share.",
             "Write the mask as NIfTI.",
         )
+    return filled(dataset)
+
+
+def filled(dataset: Dataset) -> Dataset:
+    """The source header itself, with what an object made from it takes over, if only empty."""
     for keyword in _TYPE_2:
         if keyword not in dataset:
             setattr(dataset, keyword, None)

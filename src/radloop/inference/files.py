@@ -19,7 +19,7 @@ from radloop.images.volume_operations import labels_to_original
 from radloop.images.volumes.series import find_series
 from radloop.images.write import write_jpeg, write_png, write_text
 from radloop.inference.engine import Array
-from radloop.inference.gradcam import GradCam
+from radloop.inference.heatmaps import HeatMaps
 from radloop.inference.pipeline import Result
 from radloop.systems.model import Model
 
@@ -29,7 +29,7 @@ def file_name(case_id: str) -> str:
     return re.sub(r"[^\w.\-]", "_", case_id)
 
 
-def write_files(model: Model, result: Result, out: Path, cam: GradCam | None) -> dict[str, str]:
+def write_files(model: Model, result: Result, out: Path, cam: HeatMaps | None) -> dict[str, str]:
     """Mask, table of slices, documents, and with `cam` the pictures of one case; names relative to
     `out`."""
     image, read = result.image, result.interpretation

@@ -22,7 +22,7 @@ from radloop.images.scans import find_scans
 from radloop.images.write import write_text
 from radloop.inference.engine import open_engine
 from radloop.inference.files import file_name, write_files
-from radloop.inference.gradcam import GradCam
+from radloop.inference.heatmaps import HeatMaps
 from radloop.inference.pipeline import Item, Result, run_pipeline
 from radloop.systems.model import Model
 
@@ -73,24 +73,14 @@ def predict(
     `predictions.jsonl.partial`.
     """
     items = list_items(inputs, scans=model.system.reads_scans)
-    reference = ModelRef(model.name, model.version, model.sha256)
     engine = open_engine(model, options.engine, options.device, options.batch, options.workers)
     structures = {"background": 0}
     structures |= {name: k for k, name in enumerate(model.system.structures, start=1)}
     write_text(out / "labels.json", json.dumps(structures, indent=1) + "\n")
-    cam = GradCam(model)
+    cam = HeatMaps(model)
 
     def finish(result: Result) -> Prediction:
-        return Prediction(
-            result.item.case_id,
-            result.item.patient_id,
-            model.system.name,
-            reference,
-            result.verdict,
-            result.interpretation.findings if result.interpretation else (),
-            write_files(model, result, out, cam if options.pictures else None),
-            {key: round(value, 4) for key, value in result.seconds.items()},
-        )
+        return prediction_of(model, result, out, cam if options.pictures else None)
 
     counts: Counter[str] = Counter()
     start = perf_counter()
@@ -112,6 +102,20 @@ def predict(
                 progress(done, len(items))
     return PredictSummary(
         len(items), counts["accepted"], counts["warned"], counts["refused"], perf_counter() - start
+    )
+
+
+def prediction_of(model: Model, result: Result, out: Path, cam: HeatMaps | None) -> Prediction:
+    """What the model says of one case, its files written below `out`, pictures with `cam`."""
+    return Prediction(
+        result.item.case_id,
+        result.item.patient_id,
+        model.system.name,
+        ModelRef(model.name, model.version, model.sha256),
+        result.verdict,
+        result.interpretation.findings if result.interpretation else (),
+        write_files(model, result, out, cam),
+        {key: round(value, 4) for key, value in result.seconds.items()},
     )
 
 

@@ -3,8 +3,8 @@
 The rule, a pure function of the predictions:
 
 1. *positive*: a finding at or above its operating point;
-2. *grey zone*: none is, but the system says that it cannot tell (verdict code "grey_zone"), or the
-   probability of one is at least `GREY`: calling such cases clear would be wrong in one of ten;
+2. *grey zone*: none is, but the system says that it cannot tell (a verdict code of `UNSURE`), or
+   the probability of one is at least `GREY`: calling such cases clear would be wrong in one of ten;
 3. *not read*: refused by the reader or the system. Nobody knows what such a film shows, so a
    person has to look: after the cases for which there is evidence, before those found clear;
 4. *negative*: the rest.
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 Group = Literal["positive", "grey zone", "not read", "negative"]
 GROUPS: tuple[Group, ...] = ("positive", "grey zone", "not read", "negative")
 GREY = 0.10
+UNSURE = ("grey_zone", "metal")
+"""Codes of verdicts by which a system leaves a decision to a reader."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,8 @@ def order(predictions: Iterable[Prediction]) -> list[WorklistItem]:
 
 def _leading(findings: Sequence[Finding]) -> Finding | None:
     """The most urgent finding of those that call for somebody: positive before not, then as cases
-    are ordered."""
-    calling = (finding for finding in findings if finding.name not in STOCK)
+    are ordered. Which of several classes a film is of calls for nobody."""
+    calling = (f for f in findings if f.name not in STOCK and "class" not in f.where)
     return min(calling, key=lambda f: (not f.positive, *_urgency(f)), default=None)
 
 
@@ -76,7 +78,7 @@ def _group(prediction: Prediction, finding: Finding | None) -> Group:
         return "not read"
     if finding is not None and finding.positive:
         return "positive"
-    if prediction.verdict.code == "grey_zone" or (finding and finding.probability >= GREY):
+    if prediction.verdict.code in UNSURE or (finding and finding.probability >= GREY):
         return "grey zone"
     return "negative"
 
@@ -89,6 +91,8 @@ def _reason(prediction: Prediction, finding: Finding | None) -> str:
 
 def _statement(prediction: Prediction, finding: Finding | None) -> str:
     if finding is None:
+        if prediction.verdict.code in UNSURE:
+            return "Not judged."
         return "Nothing that calls for a reader." if prediction.findings else "No finding."
     name, probability = finding.code.meaning, _probability_text(finding.probability)
     return {

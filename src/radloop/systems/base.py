@@ -40,8 +40,8 @@ Run = Callable[..., Array]
 Look = Callable[..., Array]
 """`look(film)` or `look(film, stage)`: the deployed network's output for one prepared input."""
 Explain = Callable[[Sequence[int]], Array]
-"""Where the network looked in the case at hand: of the numbers of the input's slices, float32
-`(slices, y, x)` in 0..1 on the grid of the input (Grad-CAM)."""
+"""Where the network looked in the case at hand, float32 `(numbers, y, x)` in 0..1 on the grid of
+the input: of a scan by the numbers of its slices, of a film by those of the network's outputs."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +107,13 @@ class System(ABC):
     default_preset: ClassVar[str] = "strong"
     structures: ClassVar[tuple[str, ...]] = ()
     mirrored: ClassVar[Mapping[str, str]] = {}
-    measures: ClassVar[Sequence[MeasureSpec]] = ()
-    figures: ClassVar[Sequence[Figure]] = ()
+    measures: Sequence[MeasureSpec] = ()
+    figures: Sequence[Figure] = ()
     operating_point: ClassVar[Mapping[str, Any]] = {}
     """A threshold that the question itself sets, with its column and aim; stored in the report."""
+    threshold_settings: Mapping[str, tuple[str, ...]] = {}
+    """Column of a truth -> the keys of the setting that holds the threshold on its probability;
+    what `radloop operating-point` may change."""
     ranked_by: ClassVar[str] = ""
     """The column by which the report picks its best, median and worst cases."""
     calibrated_on: ClassVar[tuple[str, ...]] = ("train", "val")
@@ -139,6 +142,11 @@ class System(ABC):
         """This system as a model needs it that was trained with these options of a preset."""
         return self
 
+    def reporting(self, columns: Sequence[str]) -> System:
+        """This system with the measures for the cases of a report with these columns, where they
+        depend on what its model was asked."""
+        return self
+
     def read(self, path: Path, even_out: bool = False) -> Reading:
         """The image at `path`. even_out: let an uneven series be resampled, with a warning."""
         return read_radiograph(path)
@@ -164,8 +172,9 @@ class System(ABC):
 
     @abstractmethod
     def target(self, case: Case, image: Image, size: int) -> Array:
-        """What the network should answer: a label map uint8 `(size, size)`, an int64 number, or
-        for a scan float32 of any shape, or a label map uint8 on the grid of the input.
+        """What the network should answer: a label map uint8 `(size, size)`, an int64 number,
+        float32 `(outputs,)` with NaN for unknown, or for a scan float32 of any shape, or a label
+        map uint8 on the grid of the input.
 
         Raises InputError when the case's reference cannot be used for training.
         """
@@ -271,6 +280,10 @@ class System(ABC):
         """The evaluation's row for one case: what the declared measures and figures need, numbers
         and nested lists of them."""
         return dict(interpretation.values)
+
+    def judge_refused(self, case: Case) -> dict[str, Any]:
+        """The evaluation's row for a case that was read and refused: what judges refusals."""
+        return {}
 
     def segments(self) -> tuple[Segment, ...]:
         """`structures` as a DICOM segmentation describes them."""

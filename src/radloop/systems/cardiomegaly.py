@@ -32,7 +32,7 @@ from radloop.measures.agreement import (
 )
 from radloop.measures.classification import at_threshold, auc, sensitivity, specificity, youden
 from radloop.measures.overlap import dice, jaccard, precision, recall
-from radloop.measures.spec import Agreement, Distribution, MeasureSpec, Roc
+from radloop.measures.spec import Agreement, Distribution, MeasureSpec, Reliability, Roc
 from radloop.measures.surface import surface_distances
 from radloop.systems.base import Array, Interpretation, Look, Preset, System
 from radloop.systems.chest import gate
@@ -171,6 +171,7 @@ class Cardiomegaly(System):
         Distribution("Dice by structure", ("heart_dice", "left_lung_dice", "right_lung_dice")),
         Agreement("Cardiothoracic ratio", "ctr", "ctr_reference"),
         Roc("CTR above .5", "ctr", "enlarged", THRESHOLD),
+        Reliability("CTR above .5: calibration", "probability", "enlarged"),
     )
     operating_point = {"column": "ctr", "threshold": THRESHOLD, "aim": "the definition of CTR > .5"}
     ranked_by = "heart_dice"
@@ -344,6 +345,8 @@ class Cardiomegaly(System):
         row["enlarged"] = float(row["ctr_reference"] > THRESHOLD) if known else float("nan")
         label = case.reference.labels.get("cardiomegaly")
         row["label"] = float("nan") if label is None else float(label)
+        if interpretation.findings:
+            row["probability"] = interpretation.findings[0].probability
         if interpretation.labels is None or not case.reference.masks:
             return row
         masks = self._reference_masks(case, image)

@@ -26,6 +26,7 @@ from radloop.findings.montage import draw_montage
 from radloop.images.image import Image, Reading
 from radloop.images.slice_folder import is_slice_folder, read_slice_folder
 from radloop.images.verdict import noted, warned
+from radloop.images.volume_operations import points_to_original_index
 from radloop.measures.spec import Reliability, Roc
 from radloop.systems.base import Array, Explain, Interpretation, Look, Preset, System
 from radloop.systems.head import gate
@@ -154,6 +155,7 @@ class Hemorrhage(System):
         "column": "scan_any_called",
         "aim": f"sensitivity {SENSITIVITY:g} on the calibration cases",
     }
+    threshold_settings = {"scan_any_truth": ("thresholds", "scan")}
     ranked_by = "scan_any_agreement"
 
     def read(self, path: Path, even_out: bool = False) -> Reading:
@@ -249,7 +251,8 @@ class Hemorrhage(System):
         # A 3D network says nothing of slices.
         by_slab = [_slice_row(one, raw) for one, raw in zip(slices, output[1:], strict=True)]
         rows = [by_slab[k] for k, group in enumerate(stack.groups) for _ in group if slices]
-        findings = _findings(scan, slices, stack.groups, limits)
+        places = [_slice_of_file(image, group[0]) for group in stack.groups]
+        findings = _findings(scan, slices, places, limits)
         values = {f"scan_{label}_probability": p for label, p in scan.items()}
         values |= {f"scan_{label}_logit": float(output[0, k]) for k, label in enumerate(LABELS)}
         values["scan_threshold"] = threshold
@@ -352,27 +355,36 @@ def _by_group(slices: Array, groups: Sequence[range]) -> list[npt.NDArray[np.flo
 def _findings(
     scan: Mapping[str, float],
     slices: Sequence[Mapping[str, float]],
-    groups: Sequence[range],
+    places: Sequence[int],
     limits: Mapping[str, Any],
 ) -> tuple[Finding, ...]:
     """The scan's findings, any first, each at its most suspicious slice; then one for each slice
-    above its own threshold, where the scan is positive. limits: the stored thresholds."""
+    above its own threshold, where the scan is positive. places: the number of each slice in its
+    file. limits: the stored thresholds."""
     findings = []
     for label in LABELS:
         limit = limits.get("scan" if label == ANY else "kinds", 0.5)
         if isinstance(limit, Mapping):
             limit = limit.get(label, 0.5)
         most = max(range(len(slices)), key=lambda k: slices[k][label]) if slices else None
-        where = {} if most is None else {"slice": groups[most][0]}
+        where = {} if most is None else {"slice": places[most]}
         findings.append(_finding(label, scan[label], float(limit), where))
     if findings[0].positive and slices:
         limit = float(limits.get("slice", 0.5))
         findings += [
-            _finding(ANY, row[ANY], limit, {"slice": group[0]})
-            for row, group in zip(slices, groups, strict=True)
+            _finding(ANY, row[ANY], limit, {"slice": place})
+            for row, place in zip(slices, places, strict=True)
             if row[ANY] >= limit
         ]
     return tuple(findings)
+
+
+def _slice_of_file(image: Image, k: int) -> int:
+    """The file's slice that lies nearest to slice `k` of a volume which may have been resampled."""
+    if image.original is None:
+        return k
+    middle = [(k, *((n - 1) / 2 for n in image.geometry.shape[1:]))]
+    return int(np.rint(points_to_original_index(middle, image)[0, 0]))
 
 
 def _slice_row(probability: Mapping[str, float], logits: Array) -> dict[str, float]:

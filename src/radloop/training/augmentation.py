@@ -1,8 +1,9 @@
 """Augmentation of a film together with its label map, as `torchvision.transforms.v2` transforms.
 
 Images are float32 `(1, y, x)` in 0..1, label maps uint8 `(1, y, x)`, soft labels float32
-`(classes - 1, y, x)`, boxes float32 `(k, 5)`; they travel as tv_tensors (`Image`, `Mask`,
-`SoftMask`, `Boxes`) so that every transform moves them together. What each does to sides: `Warp`
+`(classes - 1, y, x)`, boxes float32 `(k, 5)`, answers of the whole film float32 `(outputs,)`; they
+travel as tv_tensors (`Image`, `Mask`, `SoftMask`, `Boxes`, `Answers`) so that every transform moves
+them together. What each does to sides: `Warp`
 keeps left on the left (it turns by `rotation` at most), `Mirror` exchanges the sides and so the
 labels that name one, `Negative` empties the target; the others leave every pixel where it is.
 Random numbers come from torch's global generator, which the data set seeds for each film of each
@@ -41,6 +42,14 @@ class Boxes(tv_tensors.TVTensor):
     """Boxes of a film, float32 `(k, 5)`: x0, y0, x1, y1 in px of the film, class number."""
 
     def __new__(cls, data: Tensor) -> Boxes:
+        """The same memory under another name."""
+        return data.as_subclass(cls)
+
+
+class Answers(tv_tensors.TVTensor):
+    """What is true of a film as a whole, float32 `(outputs,)`: 1, 0 or NaN (unknown)."""
+
+    def __new__(cls, data: Tensor) -> Answers:
         """The same memory under another name."""
         return data.as_subclass(cls)
 
@@ -90,6 +99,8 @@ class Warp(v2.Transform):
         return {"grid": grid, "matrix": matrix, "side": side}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        if isinstance(inpt, Answers):
+            return inpt
         if isinstance(inpt, Boxes):
             boxes = inpt.as_subclass(Tensor)
             if self.config.elastic > 0:
@@ -156,8 +167,8 @@ def bent_boxes(boxes: Tensor, grid: Tensor, matrix: Tensor, side: int) -> Tensor
 class Mirror(v2.Transform):
     """Left-right flip with probability `p`; the labels of paired structures change places.
 
-    swaps: label value (of boxes: class number) -> that after mirroring; it must name both of a
-    pair, since a mirror that does not say what it does to sides is refused.
+    swaps: label value (of boxes: class number, of answers: their place) -> that after mirroring; it
+    must name both of a pair, since a mirror that does not say what it does to sides is refused.
     """
 
     def __init__(self, p: float, swaps: Mapping[int, int]) -> None:
@@ -176,6 +187,9 @@ class Mirror(v2.Transform):
             return inpt
         if isinstance(inpt, Boxes):
             return Boxes(self._boxes(inpt.as_subclass(Tensor), params["side"]))
+        if isinstance(inpt, Answers):
+            order = [self.swaps.get(k, k) for k in range(len(inpt))]
+            return Answers(inpt.as_subclass(Tensor)[order])
         flipped = inpt.as_subclass(Tensor).flip(-1)
         if isinstance(inpt, tv_tensors.Mask):
             table = torch.arange(256, dtype=torch.uint8)
@@ -223,6 +237,8 @@ class Negative(v2.Transform):
             return tv_tensors.wrap(torch.zeros_like(values), like=inpt)
         if isinstance(inpt, Boxes):
             return Boxes(values[:0])
+        if isinstance(inpt, Answers):
+            return Answers(torch.full_like(values, math.nan))
         if params["kind"] == "turn":
             return tv_tensors.Image(values.rot90(params["turns"], (-2, -1)))
         height, width = values.shape[-2:]

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
-from radloop.training.augmentation import Boxes, SoftMask
+from radloop.training.augmentation import Answers, Boxes, SoftMask
 
 Target = npt.NDArray[Any]
 
@@ -25,8 +25,9 @@ class Sample:
     Where the network reads patches, `film` is float32 `(channels, z, y, x)` and the target a label
     map uint8 `(z, y, x)`. The target of a film is a label map uint8 `(y, x)`, soft labels uint8
     `(classes - 1, y, x)` (255 = certain), boxes float32 `(k, 5)` (x0, y0, x1, y1 in px of the film,
-    class number), or a number; that of a scan float32 of any shape, NaN = unknown. original: for
-    systems that look twice, the film at its own resolution, read anew.
+    class number), answers float32 `(outputs,)` (NaN = unknown), or a number; that of a scan float32
+    of any shape, NaN = unknown. original: for systems that look twice, the film at its own
+    resolution, read anew.
     """
 
     film: npt.NDArray[Any]
@@ -38,7 +39,8 @@ class Films(Dataset[tuple[Tensor, Tensor]]):
     """Films and targets, augmented if a transform is given.
 
     Item: input float32 `(1, y, x)` in 0..255, and the target: int64 `(y, x)`, soft float32
-    `(classes - 1, y, x)` in 0..1, boxes float32 `(k, 5)`, or int64 `()`. Every item is drawn under
+    `(classes - 1, y, x)` in 0..1, boxes float32 `(k, 5)`, answers float32 `(outputs,)`, or int64
+    `()`. Every item is drawn under
     its own seed, made of the training's seed, the epoch and the index, so that the order of
     workers, or an interruption, changes nothing.
     """
@@ -84,7 +86,7 @@ def _mask(target: Tensor) -> tv_tensors.TVTensor | None:
     if target.ndim == 3:
         return SoftMask(target)
     if target.is_floating_point():
-        return Boxes(target)
+        return Boxes(target) if target.ndim == 2 else Answers(target)
     return tv_tensors.Mask(target[None].to(torch.uint8)) if target.ndim == 2 else None
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,6 +42,20 @@ def bundled_imagenet(name: str) -> dict[str, Tensor] | None:
             "Install the version that constraints.txt names.",
         )
     return dict(zip(own, given.values(), strict=True))
+
+
+def adapted_positions(given: Tensor, own: Tensor, transformer: Any) -> Tensor:
+    """A vision transformer's position embedding `(1, tokens, channels)` for films of another size,
+    resampled on the grid of patches; those of its prefix (the class token) stay."""
+    from timm.layers.pos_embed import resample_abs_pos_embed
+
+    prefix = 0 if transformer.no_embed_class else int(transformer.num_prefix_tokens)
+    if given.shape[2] != own.shape[2]:
+        return given  # another network; it will not fit
+    moved: Tensor = resample_abs_pos_embed(
+        given, list(transformer.patch_embed.grid_size), num_prefix_tokens=prefix
+    )
+    return moved
 
 
 def adapted_stem(weight: Tensor, channels: int) -> Tensor:

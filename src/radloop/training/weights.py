@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from radloop.errors import InputError, MissingDownloadError
-from radloop.training.pretrained import adapted_stem, bundled_imagenet
+from radloop.training.pretrained import adapted_positions, adapted_stem, bundled_imagenet
 
 
 def load_weights(network: nn.Module, weights: str) -> list[str]:
@@ -116,6 +116,8 @@ def _timm_weights(path: str, encoder: nn.Module, name: str) -> dict[str, Tensor]
     for key, value in given.items():
         if key in own and value.ndim == 4 and value.shape != own[key].shape:
             given[key] = adapted_stem(value, own[key].shape[1])
+        if key == "pos_embed" and key in own and value.shape != own[key].shape:
+            given[key] = adapted_positions(value, own[key], encoder)
     return {f"{path}.{k}": v for k, v in given.items()}
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from radloop.cases.boxes.box import BAD_ROWS, BadRow, Box, Collected, FilmBoxes
 from radloop.cases.boxes.coco import case_boxes, coco_text, parse_coco
+from radloop.cases.boxes.labels import BoxLabels
 from radloop.cases.boxes.voc import parse_voc, voc_text
 from radloop.cases.boxes.yolo import names_yaml, parse_yolo, read_names, yolo_text
 from radloop.cases.case import Case, Reference
@@ -29,13 +30,16 @@ _Parse = Callable[[bytes, int, int, str, list[BadRow]], FilmBoxes | None]
 
 def import_yolo(
     images: Path, labels: Path, names: Path, patient_from: str | None = None, *, out: Path,
-    label: str | None = None,
+    label: str | None = None, labels_by_class: Mapping[str, str] | None = None,
 ) -> ImportReport:  # fmt: skip
     """Write the case table of images with YOLO text files (boxes and polygons).
 
     labels: a folder with one file an image, of its name; an empty file says that there is nothing,
     a missing one says nothing. names: the classes (see `read_names`). label: also write
     `label:<label>`, 1 where an image has any box and 0 where it is known to have none.
+    labels_by_class: name -> `CLASS`, or several separated by `|`: 1 where an image has a box of
+    them, otherwise 0. For a name `QUESTION:ANSWER` it is unknown where an image has no box, or
+    boxes that give two answers to the question.
 
     Raises InputError: no images, no readable class names, no file that fits an image.
     """
@@ -45,22 +49,24 @@ def import_yolo(
         text = content.decode("utf-8-sig", errors="replace")
         return parse_yolo(text, classes, width, height, file, bad)
 
+    rules = BoxLabels(label, labels_by_class or {})
     return _import_files(
-        images, labels, ".txt", parse, list(classes.values()), patient_from, out, label
+        images, labels, ".txt", parse, list(classes.values()), patient_from, out, rules
     )
 
 
 def import_voc(
     images: Path, annotations: Path, patient_from: str | None = None, *, out: Path,
-    label: str | None = None,
+    label: str | None = None, labels_by_class: Mapping[str, str] | None = None,
 ) -> ImportReport:  # fmt: skip
     """Write the case table of images with Pascal VOC files (LabelImg); see `import_yolo`."""
-    return _import_files(images, annotations, ".xml", parse_voc, None, patient_from, out, label)
+    rules = BoxLabels(label, labels_by_class or {})
+    return _import_files(images, annotations, ".xml", parse_voc, None, patient_from, out, rules)
 
 
 def import_coco(
     images: Path, annotations: Path, patient_from: str | None = None, *, out: Path,
-    label: str | None = None,
+    label: str | None = None, labels_by_class: Mapping[str, str] | None = None,
 ) -> ImportReport:  # fmt: skip
     """Write the case table of images with a COCO file; see `import_yolo`.
 
@@ -82,12 +88,13 @@ def import_coco(
         else:
             films[image] = film
     given.bad += [BadRow("boxes_without_image", f"{annotations.name}, image {n}") for n in alone]
-    return _write(found, films, None, given.bad, patient_from, out, label)
+    rules = BoxLabels(label, labels_by_class or {})
+    return _write(found, films, None, given.bad, patient_from, out, rules)
 
 
 def _import_files(
     images: Path, folder: Path, suffix: str, parse: _Parse, classes: Sequence[str] | None,
-    patient_from: str | None, out: Path, label: str | None,
+    patient_from: str | None, out: Path, rules: BoxLabels,
 ) -> ImportReport:  # fmt: skip
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder.name}.", f"Give that of the {suffix} files.")
@@ -120,7 +127,7 @@ def _import_files(
         film = parse(file.read_bytes(), *size, file.name, collected.bad)
         if film is not None:
             films[image] = film
-    return _write(found, films, classes, collected.bad, patient_from, out, label)
+    return _write(found, films, classes, collected.bad, patient_from, out, rules)
 
 
 def _sizes(images: Sequence[Path]) -> dict[Path, tuple[int, int] | None]:
@@ -136,7 +143,7 @@ def _sizes(images: Sequence[Path]) -> dict[Path, tuple[int, int] | None]:
 
 def _write(
     found: ImageNames, films: Mapping[Path, FilmBoxes], classes: Sequence[str] | None,
-    bad: Sequence[BadRow], patient_from: str | None, out: Path, label: str | None,
+    bad: Sequence[BadRow], patient_from: str | None, out: Path, rules: BoxLabels,
 ) -> ImportReport:  # fmt: skip
     used = {box.label for film in films.values() for box in film.boxes}
     names = list(classes) if classes is not None else sorted(used)
@@ -145,12 +152,15 @@ def _write(
         note(notes, code, text, [row.where for row in bad if row.code == code])
     without = [file.name for file in found.paths if file not in films]
     note(notes, "images_without_boxes", "Images of which no boxes are known", without)
+    stated = rules.of_films(films, names)
+    torn = sorted(image.name for image, (_, several) in stated.items() if several)
+    note(notes, "several_answers", "Images whose boxes give two answers to one question", torn)
     path = out.with_suffix(".boxes.json")
     by_name = {_relative(image, path.parent): film for image, film in films.items()}
     write_text(path, coco_text(by_name, names))
     references = {
         file: Reference(
-            labels={label: bool(films[file].boxes)} if label and file in films else {},
+            labels=stated[file][0] if file in stated else {},
             boxes=path if file in films else None,
         )
         for file in found.paths

@@ -14,7 +14,8 @@ from radloop.systems.base import Array, Look
 from radloop.systems.jaw.chart import CONDITIONS
 from radloop.systems.jaw.conditions import Condition
 from radloop.systems.jaw.doubles import drop_doubles
-from radloop.systems.jaw.numbering import missing_places, number_teeth
+from radloop.systems.jaw.measures import right_numbers
+from radloop.systems.jaw.numbering import Rule, missing_places, number_teeth
 from radloop.systems.jaw.numbers import PERMANENT
 from radloop.systems.jaw.reference import true_conditions, true_teeth
 from radloop.systems.jaw.tooth import Tooth
@@ -27,12 +28,13 @@ _Boxes = Sequence[tuple[tuple[float, float, float, float], float]]
 
 
 def calibrate_teeth(
-    judged: Sequence[tuple[Case, Image, Array]], *, rule: str, side: int,
+    judged: Sequence[tuple[Case, Image, Array]], *, rule: Rule, side: int,
     teeth: Callable[[Image, Array], list[Tooth]],
     conditions: Callable[[Image, Mapping[str, Any]], list[Condition]], look: Look,
 ) -> dict[str, Any]:  # fmt: skip
-    """`found` and `thresholds`: the scores of greatest F1; `whole`: whether films are panoramic;
-    `missing`: how often a tooth called missing is; `conditions`: those the films have."""
+    """`found` and `thresholds`: the scores of greatest F1; `rule`: whether gaps help; `whole`:
+    whether films are panoramic; `missing`: how often a tooth called missing is; `conditions`: those
+    the films have."""
     settings: dict[str, Any] = {"rule": rule}
     films = [
         (true, teeth(image, output), float(image.array.shape[1]))
@@ -44,8 +46,13 @@ def calibrate_teeth(
             ([(t.corners, t.score) for t in drop_doubles(found)], [t.corners for t in true])
             for true, found, _ in films
         ])  # fmt: skip
+        sure = [
+            (true, [t for t in found if t.score >= settings["found"]], width)
+            for true, found, width in films
+        ]
+        settings["rule"] = best_rule(sure, rule, look)
         settings["whole"] = bool(np.median([len(true) for true, *_ in films]) > PANORAMIC)
-        settings["missing"] = _missing_shares(films, settings, look)
+        settings["missing"] = _missing_shares(sure, settings, look)
     if side:
         known = {c.name for case, *_ in judged for c in true_conditions(case) or []}
         settings |= {"conditions": [n for n in CONDITIONS if n in known], "side": side}
@@ -63,6 +70,24 @@ def calibrate_teeth(
             for name in settings["conditions"]
         }  # fmt: skip
     return settings
+
+
+def best_rule(
+    films: Sequence[tuple[Sequence[Tooth], Sequence[Tooth], float]], rule: Rule, look: Look
+) -> Rule:
+    """Whether aligned teeth have more numbers right with what the network of gaps says, or without:
+    where a detector misses many teeth, it takes these for lost ones.
+
+    films: true and found teeth, and the film's width. Another rule than "align" stays.
+    """
+    if rule != "align":
+        return rule
+    right = {"aligned": 0, "aligned_alone": 0}
+    for true, found, width in films:
+        steps = number_teeth(found, width, look).steps
+        for step in right:
+            right[step] += right_numbers(steps[step], true)
+    return "align" if right["aligned"] >= right["aligned_alone"] else "align_alone"
 
 
 def best_threshold(
@@ -89,8 +114,7 @@ def _missing_shares(
     said = {"between": 2, "end": 2}
     right = {"between": 1, "end": 1}
     for true, found, width in films:
-        sure = [t for t in found if t.score >= settings["found"]]
-        numbered = number_teeth(sure, width, look, settings["rule"]).teeth
+        numbered = number_teeth(found, width, look, settings["rule"]).teeth
         there = {t.number for t in true}
         for number, where in missing_places(numbered, settings["whole"]).items():
             said[where] += 1

@@ -51,7 +51,8 @@ _STEP_TITLES = {
     "filtered": "after the filter",
     "slid": "after the rule of Chen et al.",
     "aligned_alone": "aligned without missing teeth",
-    "aligned": "after all rules",
+    "aligned": "aligned with missing teeth",
+    "charted": "after all rules",
 }
 _LEVELS = {"quadrant": "quadrant", "enumeration": "place in the quadrant", "diagnosis": "diagnosis"}
 
@@ -139,17 +140,23 @@ def judge_teeth(
         said = sum(1 for box in boxes if box.label)  # a tooth that fits no place has no number
         row |= {f"{name}_right": float(len(right)), f"{name}_said": float(said)}
         rights[name] = right
-        if name == "aligned":
+        if name == "charted":
             row |= {"overlap_sum": float(sum(o for *_, o in pairs)),
                     "overlap_count": float(len(pairs))}  # fmt: skip
             row |= {f"tooth_{t.number}": float(k in right) for k, t in enumerate(true)}
-    if {"aligned", "filtered"} <= rights.keys():
-        row["gained"] = float(len(rights["aligned"]) - len(rights["filtered"]))
+    if {"charted", "filtered"} <= rights.keys():
+        row["gained"] = float(len(rights["charted"]) - len(rights["filtered"]))
     row["f1"] = f1(
-        np.array(row.get("aligned_right", 0.0)), np.array(row.get("aligned_said", 0.0)),
+        np.array(row.get("charted_right", 0.0)), np.array(row.get("charted_said", 0.0)),
         np.array(row["teeth"]),
     )  # fmt: skip
     return row | _missing(true, missing)
+
+
+def right_numbers(found: Sequence[Tooth], true: Sequence[Tooth]) -> int:
+    """How many true teeth are found with their number."""
+    boxes = [FoundBox(t.corners, t.score, score=t.score, label=t.number) for t in found]
+    return sum(box.label == true[k].number for box, k, _ in _pairs(boxes, true))
 
 
 def _pairs(boxes: Sequence[FoundBox], true: Sequence[Tooth]) -> list[tuple[FoundBox, int, float]]:

@@ -12,10 +12,13 @@ from radloop.systems.jaw.numbers import ARCHES, PERMANENT, Arch, deciduous, temp
 from radloop.systems.jaw.sequence import Floats, align, by_dentition, slide
 from radloop.systems.jaw.tooth import Tooth, split_arches
 
-Rule = Literal["align", "slide"]
-STEPS = ("detected", "filtered", "slid", "aligned_alone", "aligned")
+Rule = Literal["align", "align_alone", "slide"]
+STEPS = ("detected", "filtered", "slid", "aligned_alone", "aligned", "charted")
 """Before any rule; after the filter; the paper's rule with placeholders of missing teeth; ours
-without and with what is known of missing teeth."""
+without and with what is known of missing teeth; the one of these three that the chart has."""
+_STEP_OF: Mapping[Rule, str] = {
+    "align": "aligned", "align_alone": "aligned_alone", "slide": "slid"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,9 @@ def number_teeth(
         first = align(first, name, first_dentition=True)
         alone += [*align(permanent, name), *first]
         aligned += [*align(permanent, name, missing), *first]
-    steps = dict(zip(STEPS, map(tuple, (found, filtered, slid, alone, aligned)), strict=True))
-    return Numbered(steps["slid" if rule == "slide" else "aligned"], steps)
+    steps = dict(zip(STEPS[:-1], map(tuple, (found, filtered, slid, alone, aligned)), strict=True))
+    charted = steps[_STEP_OF[rule]]
+    return Numbered(charted, {**steps, "charted": charted})
 
 
 def _slid(teeth: Sequence[Tooth], of: Arch, missing: Floats) -> list[Tooth]:

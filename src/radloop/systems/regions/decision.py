@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from radloop.measures.classification import roc_curve
+from radloop.measures.calibration import best_threshold
 
 Evidence = Mapping[str, float]
 """Logits by source: "film" (the detector of the film as a whole), "region" (its best box),
@@ -58,12 +57,3 @@ def fit_decision(
     }
     scores = np.array([probability(one, settings) for one in evidence])
     return settings | {"threshold": best_threshold(scores, np.array(truth))}
-
-
-def best_threshold(scores: npt.NDArray[np.float64], truth: npt.NDArray[np.bool_]) -> float:
-    """The middle between the two neighbouring scores at which sensitivity + specificity peak."""
-    curve = roc_curve(scores, truth)
-    peak = int(np.argmax(curve.true_positive_rate - curve.false_positive_rate))
-    below = curve.thresholds[peak + 1] if peak + 1 < len(curve.thresholds) else 0.0
-    above = min(float(curve.thresholds[peak]), 1.0)
-    return round((above + float(below)) / 2, 5)

@@ -5,7 +5,8 @@ Boxes are `(k, 4)`: x0, y0, x1, y1, edges at whole numbers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import cv2
@@ -37,6 +38,19 @@ def letterbox(film: Film, size: int) -> Film:
     square[y : y + rows, x : x + columns] = film
     how = cv2.INTER_AREA if longest > size else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(square, (size, size), interpolation=how), np.uint8)
+
+
+def from_square(heat: npt.NDArray[np.float32], shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """A map `(size, size)` on the letterbox of a film of `shape`, on the film's own grid."""
+    longest = max(shape)
+    x, y = _offset(shape)
+    # Where the middle of each of the film's pixels lies on the map.
+    step = heat.shape[0] / longest
+    columns = ((np.arange(shape[1]) + x + 0.5) * step - 0.5).astype(np.float32)
+    rows = ((np.arange(shape[0]) + y + 0.5) * step - 0.5).astype(np.float32)
+    across, down = np.meshgrid(columns, rows)
+    moved = cv2.remap(heat, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.float32)
 
 
 def to_square(boxes: npt.ArrayLike, shape: tuple[int, int], size: float) -> Boxes:
@@ -89,3 +103,31 @@ def within(box: Sequence[float], shape: tuple[int, int]) -> Corners:
         min(max(x0, 0.0), columns), min(max(y0, 0.0), rows),
         min(max(x1, 0.0), columns), min(max(y1, 0.0), rows),
     )  # fmt: skip
+
+
+def spare_boxes(shape: tuple[int, int], share: float, count: int, seed: int) -> Boxes:
+    """`count` squares, `(count, 4)`, at random places of a film of `shape` (rows, columns), about
+    as large as `share` of its longer side."""
+    rng = np.random.default_rng(seed)
+    side = share * max(shape) * np.exp(rng.uniform(-0.35, 0.35, count))
+    x, y = rng.uniform(0, shape[1], count), rng.uniform(0, shape[0], count)
+    return np.stack([x - side / 2, y - side / 2, x + side / 2, y + side / 2], axis=1)
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How a system cuts regions out of its films.
+
+    tone: the contrast of the film. face: turns a crop of a kind of region as the second stage sees
+    it. kinds: how many there are. margin: around a box, as a share of its longer side.
+    elsewhere: the state (`crops.state_of`) of found boxes far from every true one: healthy, where
+    the boxes are the lesions; None where nothing is known of them. spare: how many such regions are
+    also drawn at random on each film that has no true one.
+    """
+
+    tone: Callable[[Film], Film]
+    face: Callable[[Film, int], Film]
+    kinds: int
+    margin: float
+    elsewhere: int | None
+    spare: int = 0

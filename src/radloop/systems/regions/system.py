@@ -24,10 +24,13 @@ from radloop.findings.picture import Rectangle, draw_film
 from radloop.images.image import Image
 from radloop.images.verdict import ACCEPTED, warned
 from radloop.measures.detection import best_overlap, match_film
+from radloop.measures.spec import Figure
 from radloop.systems.base import Array, Explain, FoundBox, Interpretation, Look, Preset, System
 from radloop.systems.regions.decision import fit_decision, logit, probability
 from radloop.systems.regions.film import (
     Contrast,
+    Cutting,
+    Film,
     cut,
     letterbox,
     to_film,
@@ -52,20 +55,25 @@ class RegionSystem(System):
     """A question that is answered by looking at regions of a film.
 
     disease: the finding, and the name of the table's label. region: what the boxes of a table
-    enclose; the same as `disease` where they enclose the lesions themselves. contrast: of the film,
-    before both stages. margin: around a region when it is cut out, as a share of its longer side.
-    certain: the score from which a found box counts as the region.
+    enclose; the same as `disease` where they enclose the lesions themselves. kinds: the kinds of
+    regions that the detector tells apart, those of two sides exchanged by `swaps`. answers: what
+    the second stage says of a region. contrast: of the film, before both stages. margin: around a
+    region when it is cut out, as a share of its longer side. certain: the score from which a found
+    box counts as the region.
     """
 
     disease: ClassVar[str]
     region: ClassVar[str]
+    kinds: ClassVar[tuple[str, ...]] = ("region",)
+    answers: ClassVar[tuple[str, ...]] = ("disease",)
     contrast: ClassVar[Contrast] = "none"
     margin: ClassVar[float] = 0.25
     certain: ClassVar[float] = 0.5
     measures = (*DECISION, *REGIONS)
-    figures = FIGURES
+    figures: Sequence[Figure] = FIGURES
+    threshold_settings = {"positive": ("threshold",)}
     ranked_by = "certainty"
-    calibrated_on = ("val",)
+    calibrated_on: ClassVar[tuple[str, ...]] = ("val",)
     keeps_originals = True
     in_parts = True
 
@@ -83,8 +91,9 @@ class RegionSystem(System):
         return letterbox(with_contrast(image.as_uint8(), self.contrast), size)
 
     def target(self, case: Case, image: Image, size: int) -> npt.NDArray[np.float32]:
-        """Boxes in px of the square, float32 `(k, 5)`; the last column is 1 for a diseased region,
-        0 for a healthy one, 2 where that is not known."""
+        """Boxes in px of the square, float32 `(k, 5)`; the last column is a region's number: 1 for
+        a diseased region, 0 for a healthy one, 2 where that is not known. (In general it is
+        `kind + len(kinds) * crops.state_of(answers)`.)"""
         boxes = case_boxes(case)
         if boxes is None:
             raise InputError(
@@ -109,8 +118,10 @@ class RegionSystem(System):
         from radloop.networks.two_stage import TwoStage
 
         first, _, second = network.partition("+")
-        detector = build_detector(first, 1, options.get("detector", {}))
-        judge = build_classifier(second, 1, options.get("classifier", {})) if second else None
+        detector = build_detector(first, len(self.kinds), options.get("detector", {}))
+        judge = None
+        if second:
+            judge = build_classifier(second, len(self.answers), options.get("classifier", {}))
         return TwoStage(detector, judge, int(options.get("crop", 128)))
 
     def trunk(self, network: nn.Module) -> nn.Module:
@@ -123,28 +134,35 @@ class RegionSystem(System):
         return Reading(network)  # type: ignore[arg-type]
 
     def loss(self, logits: Any, target: Tensor) -> Tensor:
-        """The detector's: to it all regions are of one kind."""
-        alike = target.clone()
-        alike[..., 4] = alike[..., 4].clamp(max=0)
-        loss: Tensor = logits.loss(alike)
+        """The detector's, which knows kinds alone, not what is in a region."""
+        loss: Tensor = logits.loss(self._of_kinds(target))
         return loss
+
+    def _of_kinds(self, target: Tensor) -> Tensor:
+        """The target with kinds in place of regions' numbers."""
+        kinds = target.clone()
+        real = kinds[..., 4] >= 0
+        kinds[..., 4] = (kinds[..., 4] % len(self.kinds)).where(real, kinds[..., 4])
+        return kinds
 
     def score(self, logits: Any, target: Tensor) -> Tensor:
         """Of each film the mean overlap of its true boxes with the best-scoring boxes, as many as
-        there are; where there is none, 1 - the highest score."""
+        there are, of their kind; where there is none, 1 - the highest score."""
         import torch
         from torchvision.ops import box_iou
 
         scores = []
-        for rows, true in zip(logits.boxes(), target, strict=True):
-            found = rows[(rows[:, 5] >= 0) & (rows[:, 5] < 1)]
-            boxes = true[true[:, 4] >= 0][:, :4].float().cpu()
+        for rows, true in zip(logits.boxes(), self._of_kinds(target), strict=True):
+            found = rows[(rows[:, 5] >= 0) & (rows[:, 5] < len(self.kinds))]
+            boxes = true[true[:, 4] >= 0].float().cpu()
             if not len(boxes):
                 scores.append(1 - found[:1, 4].sum())
             elif not len(found):
                 scores.append(torch.zeros(()))
             else:
-                scores.append(box_iou(found[: len(boxes), :4], boxes).amax(0).mean())
+                found = found[: len(boxes)]
+                same = found[:, None, 5] == boxes[None, :, 4]
+                scores.append((box_iou(found[:, :4], boxes[:, :4]) * same).amax(0).mean())
         return torch.stack(scores)
 
     def learn(
@@ -163,9 +181,19 @@ class RegionSystem(System):
             return None
         return train_both(
             network, train, validation, recipe, run, loss=self.loss, score=self.score,
-            tone=lambda film: with_contrast(film, self.contrast), margin=self.margin,
-            elsewhere_healthy=self.encloses_lesions,
+            swaps=self.swaps, cutting=self.cutting(), answers=len(self.answers),
         )  # fmt: skip
+
+    def cutting(self) -> Cutting:
+        """How regions are cut out for the second stage."""
+        return Cutting(
+            lambda film: with_contrast(film, self.contrast), self.face, len(self.kinds),
+            self.margin, 0 if self.encloses_lesions else None,
+        )  # fmt: skip
+
+    def face(self, crop: Film, kind: int) -> Film:
+        """A crop as the second stage sees it; here as it is, elsewhere one side as the other."""
+        return crop
 
     def interpret(
         self,

@@ -1,0 +1,1 @@
+"""What systems share that answer questions about a whole film."""
