@@ -47,6 +47,13 @@ TABLE: dict[str, CodeRow] = {
         "Private: LOINC 59076-0 and 59074-5 (pydicom 3.0.2, CID 12279) are the ratios of areas and"
         " of circumferences; no code of the ratio of diameters was found.",
     ),
+    "lesion_volume": CodeRow(
+        Code("118565006", "SCT", "Volume"), "Named 'Volume' in pydicom 3.0.2's dictionary."
+    ),
+    "total_lesion_volume": CodeRow(
+        private_code("LESION-VOLUME", "Volume of all lesions together"),
+        "Private: SCT 118565006 is the volume of the thing that was found.",
+    ),
     "fracture": CodeRow(
         private_code("FRACTURE", "Fracture of bone"),
         "Private: no code for a fracture of any bone was confirmed by name and meaning.",

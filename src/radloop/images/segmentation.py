@@ -6,6 +6,7 @@ a viewer shows the mask on the pixels it was drawn on, in tilted and uneven seri
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,6 +116,7 @@ def make_segmentation(
     """
     import highdicom as hd
 
+    keep_names_out_of_warnings()
     identified = hd.AlgorithmIdentificationSequence(
         name=algorithm[0], family=_ARTIFICIAL_INTELLIGENCE, version=algorithm[1]
     )
@@ -150,6 +152,11 @@ def make_segmentation(
         omit_empty_frames=bool(labels.any()),
         **(of_radloop | equipment),
     )
+
+
+def keep_names_out_of_warnings() -> None:
+    """highdicom warns of unusual patients' names and prints them: they belong in no log."""
+    warnings.filterwarnings("ignore", message="The string .* (name|Person)", category=UserWarning)
 
 
 def _check(labels: npt.NDArray[Any], slices: Sequence[Slice], segments: Sequence[Segment]) -> None:
@@ -222,7 +229,7 @@ def read_segmentation(path: Path) -> Segmentation:
     Planes without a frame are background. Fractional segments count from a half on.
 
     Never raises for what a file holds. Refusals: those of `open_file`, "not_a_segmentation",
-    "overlapping_segments", "uneven_gaps", "corrupt".
+    "no_position", "overlapping_segments", "uneven_gaps", "corrupt".
     """
     try:
         with open_file(path) as file:
@@ -249,9 +256,20 @@ def _labels(dataset: Dataset) -> Segmentation:
     import highdicom as hd
 
     made = hd.seg.Segmentation.from_dataset(dataset, copy=False)
-    names = tuple(str(item.SegmentLabel) for item in dataset.SegmentSequence)
+    # A label map (PS3.3 C.8.20.2) may describe its background, as number 0, and leave numbers out.
+    described = {int(item.SegmentNumber): str(item.SegmentLabel) for item in made.SegmentSequence}
+    described.pop(0, None)
+    names = tuple(described.values())
+    if not names:
+        raise _no_segmentation()
+    if not dataset.get("FrameOfReferenceUID"):
+        raise Refusal(
+            "no_position",
+            "The segmentation lies on the pixels of a film and has no place in the patient. Give "
+            "the film's masks as pictures.",
+        )
     volumes = []
-    for number in range(1, len(names) + 1):
+    for number in described:
         try:
             volumes.append(made.get_volume(segment_numbers=[number]))
         except (RuntimeError, ValueError) as error:
