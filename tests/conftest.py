@@ -14,6 +14,8 @@ from radloop.cases.split import split_cases
 from radloop.cases.table import CaseTable, read_cases, write_cases
 from radloop.images.write import write_png
 
+pytest_plugins = ["made_room", "made_store"]
+
 STRUCTURES = ("heart", "left_lung", "right_lung")
 
 

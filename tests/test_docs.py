@@ -26,6 +26,8 @@ import typer
 import radloop
 from radloop.cli.main import app
 from radloop.findings.forms import prediction_from_json, prediction_to_json
+from radloop.images.dicom_write import write_radiograph_dicom
+from radloop.images.image import Geometry, Image
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -38,6 +40,7 @@ RUN = [
     "how-to/dicom.md",
     "how-to/volumes.md",
     "how-to/predict.md",
+    "how-to/findings-out.md",
     "how-to/hemorrhage.md",
     "how-to/fractures.md",
     "how-to/hips.md",
@@ -145,6 +148,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert cv2.imwrite(str(path), array)
         rows.append(f"{name},0.{42 + patient}")
     (folder / "ctr.csv").write_text("\n".join(rows) + "\n")
+    film = draw_chest(0)["film"]
+    write_radiograph_dicom(folder / "film.dcm", Image(film, Geometry(film.shape)))
     write_heads(folder)
     write_limbs(folder / "limbs")
     # Exit code 3 is a finished command: a network after one epoch refuses films.

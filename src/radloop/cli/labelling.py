@@ -311,3 +311,32 @@ def export(
     tell_of_repair(torn)
     done = run(state, project, out, cases)
     message(f"{out.name}: {done.known} items with a label, version {done.version}", quiet)
+
+
+@label.command()
+def corrections(
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the case table goes.")],
+    home: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="The home folder of `radloop serve`.")
+    ] = Path("radloop-home"),
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Write what people corrected in the reading room as a case table: a label version."""
+    from radloop.service.settings import load_settings
+    from radloop.service.store.database import open_store
+    from radloop.service.store.label_export import export as run
+
+    if not home.is_dir():
+        raise InputError("There is no such home folder.", "Give the one of `radloop serve`.")
+    done = run(open_store(load_settings(home)), out)
+    if as_json:
+        result_json(
+            {"table": str(done.path), "version": done.version, "cases": done.cases,
+             "masks": done.masks, "boxes": done.boxed}
+        )  # fmt: skip
+    message(
+        f"{done.cases} cases, {done.masks} with masks, {done.boxed} with boxes, version"
+        f" {done.version}",
+        quiet,
+    )

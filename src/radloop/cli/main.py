@@ -11,6 +11,7 @@ import typer
 import radloop
 from radloop.cli import (
     cases,
+    findings,
     hips,
     judging,
     labelling,
@@ -20,6 +21,7 @@ from radloop.cli import (
     privacy,
     readers,
     reading,
+    serve,
     teeth,
     triage,
     volumes,
@@ -72,6 +74,7 @@ app.command()(points.operating_point)
 app.command()(points.drift)
 app.command()(triage.triage_benefit)
 app.command()(readers.readers)
+app.command()(findings.findings)
 app.command()(reading.worklist)
 app.command()(models.export)
 app.add_typer(labelling.label, name="label")
@@ -80,6 +83,8 @@ app.add_typer(teeth.teeth, name="teeth")
 app.add_typer(lesions.lesions, name="lesions")
 app.add_typer(hips.hips, name="hips")
 app.command()(reading.demo)
+app.command()(serve.serve)
+app.add_typer(serve.store, name="store")
 
 
 def main() -> None:

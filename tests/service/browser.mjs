@@ -1,0 +1,65 @@
+// What a reader does, in Chromium: node browser.mjs ADDRESS PASSWORD; prints JSON of what was seen.
+import { createRequire } from "node:module";
+const require = createRequire(`${process.env.PLAYWRIGHT}/`);
+const { chromium } = require("playwright-core");
+
+const [address, password] = process.argv.slice(2);
+const flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync";
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: flags.split(" ") });
+const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+const troubles = [];
+page.on("pageerror", (error) => troubles.push(error.message));
+page.on("console", (message) => { if (message.type() === "error") troubles.push(message.text()); });
+const seen = {};
+const saved = () => page.waitForFunction(() => document.getElementById("said").textContent.startsWith("Saved"));
+const forget = () => page.evaluate(() => (document.getElementById("said").textContent = ""));
+const drag = async (dx, dy) => {
+  const box = await page.locator("#view").boundingBox();
+  const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+  await page.mouse.move(x, y);
+  await page.mouse.down();
+  await page.mouse.move(x + dx, y + dy, { steps: 4 });
+  await page.mouse.up();
+};
+
+await page.goto(address);
+await page.fill("[name=name]", "anna");
+await page.fill("[name=password]", password);
+await page.keyboard.press("Enter");
+await page.waitForSelector(".worklist");
+await page.locator("h1").first().focus().catch(() => {});
+await page.keyboard.press("n"); // the most urgent: a CT
+await page.waitForFunction(() => /slice/.test(document.getElementById("place")?.textContent || ""));
+seen.first = await page.textContent("#place");
+await page.keyboard.press("ArrowUp");
+await page.mouse.move(400, 400);
+await page.mouse.wheel(0, -100);
+seen.scrolled = await page.textContent("#place");
+await page.keyboard.press("m");
+await page.waitForSelector("#ink[data-ready]");
+await page.waitForFunction(() => document.getElementById("ink").dataset.ready === document.getElementById("slice").value);
+await drag(60, 20);
+await page.keyboard.press("s");
+await saved();
+await forget();
+await page.keyboard.press("Escape");
+await page.keyboard.press("a");
+await saved();
+await page.goto(`${address}/next`);
+await page.waitForSelector("#chart button");
+await page.selectOption("#tooth [name=from]", "36");
+await page.selectOption("#tooth [name=to]", "37");
+await forget();
+await page.click("#tooth button");
+await saved();
+await page.keyboard.press("b");
+await forget();
+await drag(40, 40);
+await page.keyboard.press("s");
+await saved();
+await page.keyboard.press("Escape");
+await page.keyboard.press("?");
+seen.help = await page.isVisible("#help");
+seen.troubles = troubles;
+await browser.close();
+console.log(JSON.stringify(seen));
