@@ -12,6 +12,7 @@ PIP := $(BIN)/python -m pip --no-input --disable-pip-version-check
 RUN_STAMP := $(VENV)/.radloop-run
 DEV_STAMP := $(VENV)/.radloop-dev
 DEMO_OUT ?= demo-out
+PLAYWRIGHT := $(abspath $(VENV))/playwright
 ARGS ?=
 
 help:  ## this list
@@ -37,8 +38,14 @@ docs: $(DEV_STAMP)  ## the documentation, into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "docs: site/index.html"
 
-check-real: $(DEV_STAMP)  ## slow checks on real images outside the repository
-	@$(BIN)/python -m pytest -m real -rs $(ARGS)
+check-real: $(DEV_STAMP) $(PLAYWRIGHT)/node_modules  ## slow checks, on real images and in a browser
+	@PLAYWRIGHT=$(PLAYWRIGHT) $(BIN)/python -m pytest -m "real or browser" -rs $(ARGS)
+
+# What drives Chromium in the browser tests; without npm they say that they are skipped.
+$(PLAYWRIGHT)/node_modules: | $(DEV_STAMP)
+	@mkdir -p $(PLAYWRIGHT)
+	@! command -v npm > /dev/null || npm install --silent --no-audit --no-fund \
+	  --prefix $(PLAYWRIGHT) playwright-core@1
 
 bench: $(DEV_STAMP)  ## films a second against the plain script; see benchmarks/README.md
 	@$(BIN)/python benchmarks/predict_speed.py $(ARGS)

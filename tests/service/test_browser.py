@@ -108,6 +108,7 @@ def finish(
     jobs.finish(room.store, job, NewResult(prediction), outputs)
 
 
+@pytest.mark.browser
 def test_a_reader_at_work(address: tuple[Room, str], tmp_path: Path) -> None:
     node = shutil.which("node")
     if not node or not Path(CHROMIUM).exists() or not Path(PLAYWRIGHT, "node_modules").is_dir():

@@ -115,8 +115,11 @@ def _run_part(part: str, name: str, opened: Store, settings: Settings) -> None:
     with stopping(stop):
         if part == "worker":
             from radloop.service.worker.loop import run
+            from radloop.service.worker.reading import Readers
 
-            run(opened, name, stop)
+            readers = Readers(settings)
+            readers.open_all()
+            run(opened, name, stop, readers=readers)
         else:
             from radloop.service.node.server import start_node
 

@@ -64,9 +64,11 @@ class _UnusualError(Exception):
 
 
 class SeriesFacts:
-    """Reads facts; remembers the last series. For one association."""
+    """Reads facts; remembers the last series, and `size`, the bytes of the last file. For one
+    association."""
 
     def __init__(self) -> None:
+        self.size = 0
         self._same: tuple[bytes | None, ...] = ()
         self._first: InstanceFacts | None = None
 

@@ -25,6 +25,8 @@ from radloop.service.store.intake import Registered
 _HEAD = 1 << 18
 """So many bytes of a data set are kept to read its header from."""
 _STEP = 1 << 20
+MOST_AHEAD = 16 << 20
+"""Room is taken on the disk for an object as large as the last, up to so many bytes."""
 
 Register = Callable[[InstanceFacts, Stored], Registered]
 
@@ -68,7 +70,7 @@ class Receiver:
                 self._fail(Status.MISMATCH, "another class than was agreed")
                 return
             self._meta = file_head(self._sop_class, self._sop_uid, context.syntax)
-            self._writer = store.blobs.writer()
+            self._writer = store.blobs.writer(min(series.size, MOST_AHEAD))
             self._writer.write(self._meta)
         except IntakeError:
             self._fail(Status.NOT_UNDERSTOOD, "no valid UID")
@@ -121,6 +123,7 @@ class Receiver:
             if facts.sop_uid != self._sop_uid or facts.sop_class != self._sop_class:
                 return self._refused(Status.MISMATCH, "the data set is of another object")
             stored = self._writer.finish()
+            self._series.size = stored.bytes
             done = self._register(facts, stored)
         except InflateError as error:
             return self._refused(error.status, error.what)

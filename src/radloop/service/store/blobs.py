@@ -43,15 +43,23 @@ class Hash(Protocol):
 
 
 class BlobWriter:
-    """One file in the making: `write` its pieces, then `finish` or `discard`."""
+    """One file in the making: `write` its pieces, then `finish` or `discard`.
 
-    def __init__(self, store: BlobStore) -> None:
+    likely: how many bytes it may have, a guess. Room is taken for them at once, which makes the
+    flush at the end shorter.
+    """
+
+    def __init__(self, store: BlobStore, likely: int = 0) -> None:
         self._store = store
+        self._likely = likely
         self._path = store.folder / _TEMPORARY / secrets.token_hex(8)
         self._hash: Hash = hashlib.sha256()
         self.bytes = 0
         with _said(self._store):
             self._fd = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        if likely:
+            with contextlib.suppress(OSError, AttributeError):  # not every file system can
+                os.posix_fallocate(self._fd, 0, likely)
 
     def write(self, piece: bytes | memoryview) -> None:
         """Append. Raises WriteError when the disk is full; the writer is to be discarded then."""
@@ -69,6 +77,8 @@ class BlobWriter:
         final = self._store.path(sha256)
         try:
             with _said(self._store):
+                if self.bytes < self._likely:
+                    os.ftruncate(self._fd, self.bytes)
                 if final.exists():  # a row may refer to it: it must be whole at every moment
                     os.fsync(self._fd)
                     self._path.replace(final)
@@ -128,9 +138,9 @@ class BlobStore:
             writer.discard()
             raise
 
-    def writer(self) -> BlobWriter:
-        """A new file, to be written piece by piece. Raises WriteError."""
-        return BlobWriter(self)
+    def writer(self, likely: int = 0) -> BlobWriter:
+        """A new file, to be written piece by piece, of `likely` bytes. Raises WriteError."""
+        return BlobWriter(self, likely)
 
     def read(self, sha256: str) -> bytes:
         """The content. Raises InputError where there is none."""

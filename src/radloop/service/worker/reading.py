@@ -7,14 +7,14 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from radloop.errors import InputError, WriteError
+from radloop.errors import InputError, RadloopError, WriteError
 from radloop.findings.finding import Prediction
 from radloop.service.logs import event
 from radloop.service.settings import ModelOptions, Settings
@@ -79,6 +79,13 @@ class Readers:
                 ),
             )
         return self._open[name]
+
+    def open_all(self) -> None:
+        """Open every model, so that the first study need not wait for it. One that cannot be opened
+        is left for its jobs to complain of."""
+        for options in self._settings.models:
+            with suppress(RadloopError):
+                self.reader(options.model)
 
 
 def read(store: Store, readers: Readers, job: Job) -> tuple[NewResult, list[NewOutput]]:
