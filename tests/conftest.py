@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from radloop.cases.importing import import_masks
 from radloop.cases.split import split_cases
@@ -15,6 +16,9 @@ from radloop.cases.table import CaseTable, read_cases, write_cases
 from radloop.images.write import write_png
 
 pytest_plugins = ["made_room", "made_store"]
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.load_profile("untimed")
 
 STRUCTURES = ("heart", "left_lung", "right_lung")
 

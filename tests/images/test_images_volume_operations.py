@@ -26,8 +26,8 @@ from radloop.images.volume_operations import (
 )
 
 spacings = st.tuples(*[st.floats(0.5, 3)] * 3)
-places = st.tuples(*[st.floats(-50, 50)] * 3)
-turns = st.tuples(*[st.floats(-180, 180)] * 3)
+places = st.tuples(*[st.floats(-50, 50, allow_subnormal=False)] * 3)
+turns = st.tuples(*[st.floats(-180, 180, allow_subnormal=False)] * 3)
 shapes = st.tuples(*[st.integers(2, 9)] * 3)
 ORDERS = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "cubic": sitk.sitkBSpline}
 few = settings(max_examples=40, deadline=None)
