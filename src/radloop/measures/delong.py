@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from radloop.measures.interval import Interval
 
@@ -133,7 +133,8 @@ def auc_interval(
     )
     half = float(stats.t.ppf(tail, freedom)) * se / (area * (1 - area))
     centre = math.log(area / (1 - area))
-    return Interval(area, _expit(centre - half), _expit(centre + half), n, method)
+    low, high = special.expit([centre - half, centre + half]).tolist()
+    return Interval(area, low, high, n, method)
 
 
 def auc_difference(found: DeLong, a: int = 0, b: int = 1, *, level: float = 0.95) -> AreaDifference:
@@ -268,7 +269,3 @@ def _checked(table: Floats, truth: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     if truth.dtype != np.bool_ and not np.array_equal(truth, flags):
         raise ValueError("expected 0 and 1 only; leave unknown cases (NaN) out first")
     return flags
-
-
-def _expit(x: float) -> float:
-    return 1 / (1 + math.exp(-x)) if x > -700 else 0.0
